@@ -1,0 +1,87 @@
+"""Denoisers and the functions that make one denoiser out of another."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+"""(x of shape (b, ...), t of shape (b,)) -> an estimate of x_start in the shape of x."""
+
+UNLABELLED = 0
+"""The label of samples without one; classes are 1..n."""
+
+
+@dataclass(frozen=True)
+class ClassifierFreeGuidance:
+    """A denoiser pushed towards its labels (Ho & Salimans 2022, arXiv:2207.12598, eq. 6).
+
+    Estimates x_start as `uncond + scale * (cond - uncond)`: scale 1 is the plain conditional model
+    and 0 ignores the labels, and either evaluates b samples; any other evaluates 2b in one call.
+    The paper's weight is w = scale - 1. Mixing estimates of x_start is mixing estimates of the
+    noise: given x_t each is an affine function of the other, and the two weights sum to one.
+
+    Args:
+        denoise: (x, t, labels) -> x_start.
+        labels: (b,), integers in the order of the samples; 0 is unlabelled.
+        scale: the guidance scale, finite and >= 0.
+
+    Raises:
+        ValueError: a scale that is negative or not finite, or labels that are not one-dimensional;
+            when called, another number of samples than of labels.
+    """
+
+    denoise: Callable[[Tensor, Tensor, Tensor], Tensor]
+    labels: Tensor
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale >= 0):
+            raise ValueError(f"guidance_scale must be a finite number >= 0, got {self.scale}")
+        if self.labels.ndim != 1:
+            raise ValueError(f"labels must have shape (b,), got {tuple(self.labels.shape)}")
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """The guided estimate of x_start for x of shape (b, ...) at times t of shape (b,)."""
+        if len(x) != len(self.labels):
+            raise ValueError(f"got {len(x)} samples for {len(self.labels)} labels")
+        labels = self.labels.to(x.device)
+        nothing = torch.full_like(labels, UNLABELLED)
+        if self.scale == 1:
+            return self.denoise(x, t, labels)
+        if self.scale == 0:
+            return self.denoise(x, t, nothing)
+        both = self.denoise(torch.cat([x, x]), t.repeat(2), torch.cat([labels, nothing]))
+        cond, uncond = both.chunk(2)
+        return uncond + self.scale * (cond - uncond)
+
+
+def clipped(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
+    """The denoiser with its estimates of x_start cut to [low, high], the range of the data.
+
+    Samplers derive the noise anew from the estimate they are given, so a cut estimate and its noise
+    always add up to x_t.
+
+    Raises:
+        ValueError: low is not below high.
+    """
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}")
+    return lambda x, t: denoise(x, t).clamp(low, high)
+
+
+def drop_labels(labels: Tensor, prob: float, generator: torch.Generator | None = None) -> Tensor:
+    """A copy of the labels in which each is 0 (unlabelled) with this probability.
+
+    Training with it teaches one network the conditional and the unconditional model (Ho & Salimans
+    2022, algorithm 1). The draws are made on the CPU.
+
+    Raises:
+        ValueError: prob outside [0, 1].
+    """
+    if not 0 <= prob <= 1:
+        raise ValueError(f"prob must lie in [0, 1], got {prob}")
+    dropped = torch.rand(labels.shape, generator=generator) < prob
+    return labels.masked_fill(dropped.to(labels.device), UNLABELLED)

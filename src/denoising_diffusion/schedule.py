@@ -1,0 +1,271 @@
+"""Noise schedules: how much signal and how much noise there is at every time."""
+
+import math
+import warnings
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+# Above this remainder of signal a sampler that starts from pure noise starts from a distribution
+# that the forward process never reached (Lin et al. 2023, arXiv:2305.08891).
+MAX_TERMINAL_ALPHA_CUMPROD = 1e-3
+
+
+def linear_beta_schedule(
+    num_timesteps: int, beta_start: float = 1e-4, beta_end: float = 0.02
+) -> Tensor:
+    """Betas that grow linearly, scaled by 1000 / T so that every T destroys about as much signal.
+
+    `beta_start` and `beta_end` are the values for T = 1000 (Ho et al. 2020, section 4).
+
+    Returns:
+        float64, shape (T,), beta_1 .. beta_T.
+
+    Raises:
+        ValueError: T < 1, limits outside (0, 1], or a T so small that scaling lifts beta above 1.
+    """
+    _check_num_timesteps(num_timesteps)
+    for name, beta in (("beta_start", beta_start), ("beta_end", beta_end)):
+        if not 0 < beta <= 1:
+            raise ValueError(f"{name} must lie in (0, 1], got {beta}")
+    scale = 1000 / num_timesteps
+    largest = scale * max(beta_start, beta_end)
+    if largest > 1:
+        least = math.ceil(1000 * max(beta_start, beta_end))
+        raise ValueError(
+            f"num_timesteps ({num_timesteps}) is too small for the linear schedule: betas are "
+            f"scaled by 1000 / T = {scale:.4g}, which makes the largest {largest:.4g}, above 1; "
+            f"take num_timesteps >= {least}, or the cosine schedule"
+        )
+    return torch.linspace(scale * beta_start, scale * beta_end, num_timesteps, dtype=torch.float64)
+
+
+def cosine_beta_schedule(num_timesteps: int, s: float = 0.008, max_beta: float = 0.999) -> Tensor:
+    """Betas whose alpha_cumprod is a squared cosine (Nichol & Dhariwal 2021, eq. 17).
+
+    alpha_cumprod_t = f(t) / f(0), f(t) = cos²((t / T + s) / (1 + s) · π / 2); the last beta is cut
+    to `max_beta`, since it would otherwise be exactly 1.
+
+    Returns:
+        float64, shape (T,), beta_1 .. beta_T.
+
+    Raises:
+        ValueError: T < 1, s < 0 or not finite, max_beta outside (0, 1].
+    """
+    _check_num_timesteps(num_timesteps)
+    if not (math.isfinite(s) and s >= 0):
+        raise ValueError(f"s must be a finite number >= 0, got {s}")
+    if not 0 < max_beta <= 1:
+        raise ValueError(f"max_beta must lie in (0, 1], got {max_beta}")
+    u = torch.linspace(0, 1, num_timesteps + 1, dtype=torch.float64)
+    f = torch.cos((u + s) / (1 + s) * (math.pi / 2)) ** 2
+    return (1 - f[1:] / f[:-1]).clamp(max=max_beta)
+
+
+def _check_num_timesteps(num_timesteps: int) -> None:
+    if num_timesteps < 1:
+        raise ValueError(f"num_timesteps must be at least 1, got {num_timesteps}")
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The forward process q(x_t | x_0) = N(alpha_t x_0, sigma_t² I) for t = 0..T.
+
+    Row 0 is the data itself, (alpha, sigma) = (1, 0): training draws t from 1..T, a sampler walks
+    down to 0, and neither has a special last step. Both tables are float64 on the host, so that
+    neither 1 − alpha² nor a ratio of rows loses digits. Between rows the angle atan2(sigma, alpha)
+    and the norm are interpolated linearly, both finite everywhere, so any real t in [0, T] is
+    legal.
+
+    Args:
+        alpha: (T + 1,), the share of signal, falling from 1, never negative.
+        sigma: (T + 1,), the standard deviation of the noise, 0 in row 0.
+
+    Raises:
+        ValueError: tables of unequal length, a first row other than (1, 0), or a signal-to-noise
+            ratio that does not fall strictly.
+    """
+
+    alpha: Tensor
+    sigma: Tensor
+    _tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = field(
+        default_factory=dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]],
+        init=False,
+        repr=False,
+    )
+
+    def __post_init__(self) -> None:
+        alpha, sigma = (v.detach().to("cpu", torch.float64) for v in (self.alpha, self.sigma))
+        if alpha.ndim != 1 or alpha.shape != sigma.shape or len(alpha) < 2:
+            raise ValueError(
+                "alpha and sigma must both have shape (T + 1,) with T >= 1, got "
+                f"{tuple(alpha.shape)} and {tuple(sigma.shape)}"
+            )
+        if (alpha[0].item(), sigma[0].item()) != (1.0, 0.0):
+            raise ValueError(
+                f"row 0 must be clean data, (alpha, sigma) = (1, 0), got "
+                f"({alpha[0].item():.4g}, {sigma[0].item():.4g})"
+            )
+        angle = torch.atan2(sigma, alpha)
+        falls = bool((angle.diff() > 0).all()) and bool((alpha >= 0).all())
+        if not falls:
+            raise ValueError(
+                "the signal-to-noise ratio alpha² / sigma² must fall strictly with t and alpha "
+                "must not be negative"
+            )
+        object.__setattr__(self, "alpha", alpha)
+        object.__setattr__(self, "sigma", sigma)
+        self._warn_if_signal_remains()
+
+    def _warn_if_signal_remains(self) -> None:
+        remainder = self.alpha_cumprod[-1].item()
+        if remainder > MAX_TERMINAL_ALPHA_CUMPROD:
+            warnings.warn(
+                f"this schedule does not reach noise: alpha_cumprod is {remainder:.4g} at "
+                f"T = {self.num_timesteps} (at most {MAX_TERMINAL_ALPHA_CUMPROD:g} is advised), so "
+                f"x_T keeps {math.sqrt(remainder):.3g} of the data, while samplers start from "
+                "noise alone",
+                stacklevel=4,
+            )
+
+    @classmethod
+    def from_betas(cls, betas: Tensor) -> "Schedule":
+        """The variance-preserving schedule of beta_1 .. beta_T, shape (T,) (Ho et al. 2020, eq. 4).
+
+        Raises:
+            ValueError: not one-dimensional, a beta outside (0, 1], or a beta of 1 before the last.
+        """
+        if betas.ndim != 1 or len(betas) == 0:
+            raise ValueError(f"betas must have shape (T,) with T >= 1, got {tuple(betas.shape)}")
+        b = betas.detach().to("cpu", torch.float64)
+        if not bool(((b > 0) & (b <= 1)).all()):
+            raise ValueError(
+                f"betas must lie in (0, 1], got values from {b.min().item():.4g} to "
+                f"{b.max().item():.4g}"
+            )
+        if bool((b[:-1] == 1).any()):
+            first = int((b[:-1] == 1).nonzero()[0]) + 1
+            raise ValueError(
+                f"only the last beta may be 1, got beta_{first} = 1 of {len(b)}: no signal would "
+                "be left for the later times"
+            )
+        # log1p and expm1 keep sigma exact for tiny betas, where 1 - prod(1 - beta) cancels.
+        log_alpha_cumprod = torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-b)])
+        log_alpha_cumprod = log_alpha_cumprod.cumsum(0)
+        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt())
+
+    @classmethod
+    def from_alpha_cumprod(cls, alpha_cumprod: Tensor) -> "Schedule":
+        """The variance-preserving schedule with these alpha_cumprod_1 .. alpha_cumprod_T, (T,).
+
+        Raises:
+            ValueError: not one-dimensional, outside [0, 1), or not strictly falling.
+        """
+        a = alpha_cumprod.detach().to("cpu", torch.float64)
+        if a.ndim != 1 or len(a) == 0:
+            raise ValueError(
+                f"alpha_cumprod must have shape (T,) with T >= 1, got {tuple(a.shape)}"
+            )
+        if not bool(((a >= 0) & (a < 1)).all() and (a.diff() < 0).all()):
+            raise ValueError("alpha_cumprod must lie in [0, 1) and fall strictly with t")
+        a = torch.cat([torch.ones(1, dtype=torch.float64), a])
+        return cls(a.sqrt(), (1 - a).sqrt())
+
+    @property
+    def num_timesteps(self) -> int:
+        """T; times run from 0, the data, to T."""
+        return len(self.alpha) - 1
+
+    @property
+    def alpha_cumprod(self) -> Tensor:
+        """alpha², (T + 1,); in Ho et al. it is written alpha-bar."""
+        return self.alpha**2
+
+    @property
+    def log_snr(self) -> Tensor:
+        """ln(alpha² / sigma²), (T + 1,); +inf in row 0."""
+        return 2 * (self.alpha.log() - self.sigma.log())
+
+    def __call__(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """alpha_t and sigma_t, float64 on the host, in the shape of t; any real t in [0, T].
+
+        Raises:
+            ValueError: a t outside [0, T].
+        """
+        t = torch.as_tensor(t, dtype=torch.float64, device="cpu")
+        self.check_times(t)
+        return _look_up(self._table(torch.device("cpu"), torch.float64), t)
+
+    def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha_t and sigma_t for t of shape (b,), shaped to multiply `like` of shape (b, ...).
+
+        They lie on the device of `like`, in float64 if it is float64 and else in float32. The
+        look-up never waits for the device, so times outside [0, T] are refused on the host only.
+        """
+        if t.shape != like.shape[:1]:
+            raise ValueError(
+                f"t must have shape ({like.shape[0]},), one time per sample, got {tuple(t.shape)}"
+            )
+        if t.device.type == "cpu":
+            self.check_times(t)
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        alpha, sigma = _look_up(self._table(like.device, dtype), t.to(like.device))
+        shape = (-1, *[1] * (like.ndim - 1))
+        return alpha.view(shape), sigma.view(shape)
+
+    def time(self, log_snr: Tensor | float) -> Tensor:
+        """The real time at which ln(alpha² / sigma²) has this value: the inverse of the schedule.
+
+        Returns:
+            float64 on the host, in the shape of `log_snr`.
+
+        Raises:
+            ValueError: a log_snr below that of t = T.
+        """
+        log_snr = torch.as_tensor(log_snr, dtype=torch.float64, device="cpu")
+        angle = torch.atan(torch.exp(-log_snr / 2))
+        angles = torch.atan2(self.sigma, self.alpha)
+        # A rounding error at the very end must not refuse the schedule's own last log_snr.
+        if not bool((angle <= angles[-1] * (1 + 1e-12)).all()):
+            raise ValueError(
+                f"log_snr must be at least {self.log_snr[-1].item():.4g}, its value at t = T, got "
+                f"{log_snr.min().item():.4g}"
+            )
+        angle = angle.clamp(max=angles[-1].item())
+        above = torch.searchsorted(angles, angle).clamp(1, self.num_timesteps)
+        low, high = angles[above - 1], angles[above]
+        return above - 1 + (angle - low) / (high - low)
+
+    def check_times(self, t: Tensor) -> None:
+        """Raise ValueError if a time lies outside [0, T]."""
+        if t.numel() and not bool(((t >= 0) & (t <= self.num_timesteps)).all()):
+            raise ValueError(
+                f"times must lie in [0, {self.num_timesteps}], got values from "
+                f"{t.min().item():.6g} to {t.max().item():.6g}"
+            )
+
+    def _table(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """(alpha, sigma, angle, norm) on a device, made from the exact table once."""
+        key = (device, dtype)
+        if key not in self._tables:
+            angle, norm = torch.atan2(self.sigma, self.alpha), torch.hypot(self.alpha, self.sigma)
+            rows = (self.alpha, self.sigma, angle, norm)
+            self._tables[key] = tuple(v.to(dtype).to(device) for v in rows)
+        return self._tables[key]
+
+
+def _look_up(table: tuple[Tensor, ...], t: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the table at integer times, an interpolated angle and norm between them."""
+    alpha, sigma, angle, norm = table
+    if not t.is_floating_point():
+        return alpha[t], sigma[t]
+    low = t.floor().long()
+    high = t.ceil().long()
+    part = (t - low).to(angle.dtype)
+    angle_t, norm_t = (torch.lerp(v[low], v[high], part) for v in (angle, norm))
+    exact = low == high
+    return (
+        torch.where(exact, alpha[low], norm_t * angle_t.cos()),
+        torch.where(exact, sigma[low], norm_t * angle_t.sin()),
+    )
