@@ -243,7 +243,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         return _read_tuple(get_args(kind), value, where)
     if dataclasses.is_dataclass(kind):
-        return _read_dataclass(kind, value, where)
+        return _read_dataclass(cast(Any, kind), value, where)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -257,7 +257,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     kinds = tuple(k for k in kinds if k is not types.NoneType)
     if len(kinds) == 1:
         return _read(kinds[0], value, where)
-    tags = {cast(Any, k).kind: k for k in kinds}
+    tags = {k.kind: k for k in kinds}
     tag = value.get("kind") if isinstance(value, dict) else None
     if tag not in tags:
         raise _wrong(f"{where}.kind", f"one of {', '.join(tags)}", tag)
@@ -267,7 +267,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise _wrong(where, "a list", value)
-    items = list(cast("list[Any]", value))
+    items: list[Any] = list(value)
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(items)
     if len(kinds) != len(items):
@@ -276,12 +276,12 @@ def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ..
     return tuple(_read(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
 
 
-def _read_dataclass(kind: type, value: Any, where: str) -> Any:
+def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(where or "configuration", "an object", value)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     dot = f"{where}." if where else ""
-    for key in cast("dict[str, Any]", value):
+    for key in value:
         if key not in fields:
             raise ValueError(f"unknown key {dot}{key}; known are {', '.join(fields)}")
     for name, f in fields.items():

@@ -1,0 +1,148 @@
+"""The commands and their options; nothing here imports torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model from a recipe, then draw samples, an animation and a score.
+
+    On a folder with the same configuration it goes on, or prints the table again if it is done.
+    """
+
+    recipe: Positional[str]
+    """The recipe; `ddpm recipes` lists them."""
+    out: Path | None = None
+    """The run folder; runs/RECIPE without it."""
+    config: Path | None = None
+    """A JSON file of keys that replace those of the recipe."""
+    data: Path | None = None
+    """The file of your own points, .csv or .npy, for the recipe points."""
+    epochs: int | None = None
+    """Passes over the training data."""
+    batch_size: int | None = None
+    """Examples per step."""
+    loss: Literal["mse", "mae"] | None = None
+    """Squared or absolute error."""
+    precision: Literal["auto", "float32", "bfloat16"] | None = None
+    """Precision of the network; auto measures which is faster."""
+    seed: int | None = None
+    """Decides the initial weights, the order of the data and the noise."""
+    threads: int | None = None
+    """CPU threads."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs."""
+    no_evaluate: bool = False
+    """Skip the evaluation at the end."""
+    dry_run: bool = False
+    """Print the configuration and stop; nothing is written."""
+    overwrite: bool = False
+    """Move a run that is already in the folder to RUN.old and begin afresh."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with an interrupted run, or train a finished one for more epochs."""
+
+    run: Positional[Path]
+    """The run folder."""
+    epochs: int | None = None
+    """The new total number of epochs."""
+    threads: int | None = None
+    """CPU threads."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs."""
+    no_evaluate: bool = False
+    """Skip the evaluation at the end."""
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How samples are drawn."""
+
+    num: int | None = None
+    """The total number of samples."""
+    label: tuple[str, ...] = ()
+    """Class names, repeated in order; none is unlabelled; without it all classes in turn."""
+    guidance_scale: float | None = None
+    """How strongly samples are pushed towards their labels; 1 is off."""
+    sampler: Literal["ddpm", "ddim"] | None = None
+    """The sampler."""
+    steps: int | None = None
+    """Steps from noise to data."""
+    eta: float | None = None
+    """The share of chance in ddim, 0 to 1."""
+    seed: int = 0
+    """Sample i of a seed is the same in any batch."""
+    raw_weights: bool = False
+    """Take the weights as trained, not their average."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw samples from a run."""
+
+    run: Positional[Path]
+    """The run folder."""
+    options: Annotated[SamplingOptions, arg(name="")]
+    """How samples are drawn."""
+    out: Path | None = None
+    """A .png or .npz file; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
+    gif: Path | None = None
+    """Also write the walk from noise to samples as an animation."""
+    overwrite: bool = False
+    """Replace files that exist."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a run, or samples in an .npz file."""
+
+    source: Positional[Path]
+    """A run folder, or a file that `ddpm sample --out FILE.npz` wrote."""
+    options: Annotated[SamplingOptions, arg(name="")]
+    """How samples are drawn."""
+    data: str | None = None
+    """What to compare a file with: digits, spiral or patterns, or a file of points."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the recipes."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Describe a run."""
+
+    run: Positional[Path]
+    """The run folder."""
+
+
+Command = (
+    Annotated[Train, subcommand("train")]
+    | Annotated[Resume, subcommand("resume")]
+    | Annotated[Sample, subcommand("sample")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Recipes, subcommand("recipes")]
+    | Annotated[Info, subcommand("info")]
+)
+
+
+def parse(arguments: list[str]) -> Train | Resume | Sample | Evaluate | Recipes | Info:
+    """The command that these arguments name; the parser exits with 2 if they name none."""
+    command: Train | Resume | Sample | Evaluate | Recipes | Info = tyro.cli(
+        Command,  # pyright: ignore[reportArgumentType]
+        prog="ddpm",
+        description="Train, sample, judge and look at small denoising diffusion models.",
+        args=arguments,
+        config=(FlagCreatePairsOff,),
+    )
+    return command

@@ -1,0 +1,108 @@
+"""How close generated points lie to the curve, or the data, that they should come from."""
+
+import torch
+from torch import Tensor
+
+from denoising_diffusion.data.curves import Curve
+
+_CHUNK = (
+    2**20
+)  # (point, segment) pairs at a time, so memory does not grow with the number of points
+
+Polyline = tuple[Tensor, Tensor]
+"""Points (m, 2) in order, and the fraction of the length up to each, (m,): `Curve.polyline()`."""
+
+
+def closest_on_curve(points: Tensor, polyline: Polyline) -> tuple[Tensor, Tensor]:
+    """The nearest place on the polyline to every point of shape (n, 2).
+
+    Segments without length in the fractions are gaps between arcs, and no part of the curve.
+
+    Returns:
+        places (n, 2) and the fraction of the length up to each (n,), float64.
+
+    Raises:
+        ValueError: points of another shape.
+    """
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points must have shape (n, 2), got {tuple(points.shape)}")
+    ideal, fraction = (part.to("cpu", torch.float64) for part in polyline)
+    real = fraction.diff() > 0
+    start, step = ideal[:-1][real], ideal.diff(dim=0)[real]
+    low, width = fraction[:-1][real], fraction.diff()[real]
+    square = step.square().sum(1)
+    places: list[Tensor] = []
+    fractions: list[Tensor] = []
+    for x in points.detach().to("cpu", torch.float64).split(max(1, _CHUNK // len(start))):
+        offset_x, offset_y = x[:, :1] - start[:, 0], x[:, 1:] - start[:, 1]
+        along = ((offset_x * step[:, 0] + offset_y * step[:, 1]) / square).clamp(0, 1)
+        away_x, away_y = offset_x - along * step[:, 0], offset_y - along * step[:, 1]
+        best = (away_x.square() + away_y.square()).argmin(1)
+        part = along.gather(1, best[:, None])
+        places.append(start[best] + part * step[best])
+        fractions.append(low[best] + part[:, 0] * width[best])
+    return torch.cat(places), torch.cat(fractions)
+
+
+def curve_distances(points: Tensor, polyline: Polyline) -> tuple[Tensor, Tensor]:
+    """The exact distance of every point (n, 2) to the polyline, and where along it that is.
+
+    Returns:
+        distances (n,) and the fraction of the length up to the nearest place (n,), float64.
+
+    Raises:
+        ValueError: points of another shape.
+    """
+    places, fraction = closest_on_curve(points, polyline)
+    return (points.detach().to("cpu", torch.float64) - places).norm(dim=1), fraction
+
+
+def mean_curve_distance(points: Tensor, curve: Curve) -> float:
+    """The mean distance of points (n, 2) to the ideal curve.
+
+    Raises:
+        ValueError: points of another shape, or none.
+    """
+    _check_some(points)
+    return float(curve_distances(points, curve.polyline())[0].mean())
+
+
+def arc_histogram_tv(points: Tensor, curve: Curve, bins: int = 50) -> float:
+    """Total variation, in [0, 1], between where points (n, 2) and where data lie along the curve.
+
+    Points are counted at their nearest place, in bins of equal length; the law of the data is
+    exact. Even fresh data has about sqrt(bins / (2π n)), so compare sets of one size.
+
+    Raises:
+        ValueError: points of another shape, or none, or fewer than one bin.
+    """
+    _check_some(points)
+    expected = curve.arc_bin_probabilities(bins)
+    _, fraction = curve_distances(points, curve.polyline())
+    counts = torch.bincount((fraction * bins).long().clamp(0, bins - 1), minlength=bins)
+    return float(0.5 * (counts / len(points) - expected).abs().sum())
+
+
+def nearest_distance(points: Tensor, reference: Tensor) -> float:
+    """The mean distance of points (n, d) to the nearest row of the reference (m, d).
+
+    Raises:
+        ValueError: other shapes, or no points on either side.
+    """
+    _check_some(points)
+    _check_some(reference)
+    if points.ndim != 2 or reference.ndim != 2 or points.shape[1] != reference.shape[1]:
+        shapes = f"{tuple(points.shape)} and {tuple(reference.shape)}"
+        raise ValueError(f"points and reference must have shapes (n, d) and (m, d), got {shapes}")
+    rows = reference.detach().to("cpu", torch.float64)
+    exact = "donot_use_mm_for_euclid_dist"  # products of matrices would lose small distances
+    nearest = [
+        torch.cdist(x, rows, compute_mode=exact).amin(1)
+        for x in points.detach().to("cpu", torch.float64).split(max(1, _CHUNK // len(rows)))
+    ]
+    return float(torch.cat(nearest).mean())
+
+
+def _check_some(points: Tensor) -> None:
+    if len(points) == 0:
+        raise ValueError("there are no points to measure")
