@@ -40,7 +40,9 @@ def consistent(prediction: Prediction, x_start: Tensor = X_START):
     def denoise_fn(x: Tensor, t: Tensor) -> Tensor:
         alpha, sigma = SCHEDULE.at(t, like=x)
         noise = (x - alpha * x_start) / sigma
-        return {"noise": noise, "x_start": x_start, "v": alpha * noise - sigma * x_start}[prediction]
+        return {"noise": noise, "x_start": x_start, "v": alpha * noise - sigma * x_start}[
+            prediction
+        ]
 
     return denoise_fn
 
@@ -112,7 +114,8 @@ def test_a_consistent_network_has_no_loss(prediction):
 
 def test_v_prediction_works_where_the_norm_of_a_row_is_not_1():
     schedule = Schedule(
-        torch.tensor([1, 1.0, 0], dtype=torch.float64), torch.tensor([0, 2.0, 3], dtype=torch.float64)
+        torch.tensor([1, 1.0, 0], dtype=torch.float64),
+        torch.tensor([0, 2.0, 3], dtype=torch.float64),
     )
     d = GaussianDiffusion(schedule, (2,), lambda x, t: NOISE - 2 * X_START, "v")
     t = torch.ones(4).long()
@@ -151,8 +154,9 @@ def test_the_network_sees_noised_data_float32_times_and_the_conditions():
     d = model(denoise_fn)
     d.p_losses(X_START, TIMES, NOISE, labels)
     d.denoise(X_START, TIMES, labels)
-    for x, expected in zip((seen[0][0], seen[1][0]), (d.q_sample(X_START, TIMES, NOISE), X_START),
-                           strict=True):
+    for x, expected in zip(
+        (seen[0][0], seen[1][0]), (d.q_sample(X_START, TIMES, NOISE), X_START), strict=True
+    ):
         assert torch.equal(x, expected)
     for _, t, conditions in seen:
         assert t.dtype == torch.float32
@@ -187,7 +191,7 @@ def test_betas_are_wrapped_in_a_schedule():
 def test_noise_prediction_is_refused_where_no_signal_is_left():
     betas = cosine_beta_schedule(10, max_beta=1)
     betas[-1] = 1
-    with pytest.raises(ValueError, match="noise prediction needs signal.*alpha_T is 0"):
+    with pytest.raises(ValueError, match=r"noise prediction needs signal.*alpha_T is 0"):
         GaussianDiffusion(betas, (2,), zeros)
     for prediction in ("x_start", "v"):
         estimate = GaussianDiffusion(betas, (2,), zeros, prediction).denoise(

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -55,9 +56,7 @@ def carried(law: Tensor, x: float, t: float, s: float) -> float:
 
 
 def even_in_log_snr(num_steps: int, first: float = -6.0, last: float = 4.0) -> list[float]:
-    return SCHEDULE.time(
-        torch.linspace(first, last, num_steps + 1, dtype=torch.float64)
-    ).tolist()
+    return SCHEDULE.time(torch.linspace(first, last, num_steps + 1, dtype=torch.float64)).tolist()
 
 
 def last(steps: Iterator[Step]) -> Step:
@@ -249,7 +248,7 @@ def test_time_grid_falls_strictly_from_the_end_to_the_data(num_timesteps: int):
     for num_steps in range(1, num_timesteps + 1):
         grid = time_grid(num_timesteps, num_steps)
         assert (len(grid), grid[0], grid[-1]) == (num_steps + 1, num_timesteps, 0)
-        steps = [now - then for now, then in zip(grid, grid[1:], strict=False)]
+        steps = [now - then for now, then in pairwise(grid)]
         assert min(steps) >= 1
         even = [num_timesteps * (1 - i / num_steps) for i in range(num_steps + 1)]
         assert max(abs(a - b) for a, b in zip(grid, even, strict=True)) <= 0.5 + 1e-9

@@ -111,9 +111,7 @@ def test_halfway_between_rows_is_halfway_in_angle_and_norm():
 def test_time_inverts_log_snr():
     t = torch.linspace(0.01, 100, 777, dtype=torch.float64).reshape(7, 111)
     alpha, sigma = COSINE(t)
-    torch.testing.assert_close(
-        COSINE.time(2 * (alpha / sigma).log()), t, rtol=1e-9, atol=1e-9
-    )
+    torch.testing.assert_close(COSINE.time(2 * (alpha / sigma).log()), t, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(
         COSINE.time(COSINE.log_snr), torch.arange(101, dtype=torch.float64), rtol=0, atol=1e-8
     )

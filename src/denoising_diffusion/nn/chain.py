@@ -115,12 +115,13 @@ class Parallel(Conditional):
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The sum of the branches' outputs."""
-        inputs = (x, *conditions)
-        if len(inputs) != len(self.branches):
+        if 1 + len(conditions) != len(self.branches):
             raise ValueError(
-                f"got {len(inputs)} inputs (x and conditions) for {len(self.branches)} branches"
+                f"got {1 + len(conditions)} inputs (x and conditions) for "
+                f"{len(self.branches)} branches"
             )
-        first, *others = (
-            branch(value) for branch, value in zip(self.branches, inputs, strict=True)
-        )
-        return sum(others, first)
+        first, *others = self.branches
+        total = first(x)
+        for branch, value in zip(others, conditions, strict=True):
+            total = total + branch(value)
+        return total

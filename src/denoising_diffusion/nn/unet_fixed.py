@@ -60,7 +60,7 @@ class UNetFixed(Conditional):
         self.middle_2 = block_layer(4 * d, 4 * d, emb, groups)
 
         self.up_3 = block_layer(2 * d + 4 * d, 4 * d, emb, groups)
-        self.upsample_3 = nn.Conv2d(4 * d, 2 * d, 3, padding=1)
+        self.upsample_3 = Upsample(4 * d, 2 * d)
         self.up_2 = block_layer(d + 2 * d, 2 * d, emb, groups)
         self.upsample_2 = Upsample(2 * d, d)
         self.up_1 = block_layer(d + d, d, emb, groups)

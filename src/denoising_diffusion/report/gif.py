@@ -86,10 +86,10 @@ def _few_colours(frames: "Sequence[Image]") -> "list[Image]":
     strip = Image.new("RGB", (width, height * len(rgb)))
     for i, frame in enumerate(rgb):
         strip.paste(frame, (0, i * height))
-    palette = strip.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT)
-    colours = palette.getpalette() or []
-    lightest = max(range(0, len(colours), 3), key=lambda i: sum(colours[i : i + 3]))
-    if min(colours[lightest : lightest + 3]) > 245:  # paper, which the averages make a little grey
-        colours[lightest : lightest + 3] = [255, 255, 255]
-        palette.putpalette(colours)
+    averages = strip.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT).getpalette() or []
+    for i in range(0, len(averages), 3):
+        if min(averages[i : i + 3]) > 247:  # paper, which averaging makes a little grey
+            averages[i : i + 3] = [255, 255, 255]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(averages)
     return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in rgb]

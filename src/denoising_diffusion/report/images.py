@@ -39,14 +39,12 @@ def image_grid(
 ) -> "Image":
     """One picture of all images, row by row, "L" for one channel and "RGB" for three.
 
-    Without names and title the tile in row r and column k starts at
-    (border + k * (w * scale + border), border + r * (h * scale + border)).
+    Tile (r, k) starts at x = border + k * (w * scale + border), y likewise, past names and title.
 
     Args:
         images: (n, h, w, c) bytes, c 1 or 3.
-        columns: images in a row; the last row may be short.
-        scale: pixels drawn for a pixel; by default the least that makes a tile 32 pixels high
-            and wide.
+        columns: images in a row.
+        scale: pixels drawn for a pixel; by default the least for tiles of 32 pixels.
         border: pixels between the tiles and around them.
         row_names: drawn to the left of the rows.
         title: drawn above.
@@ -59,20 +57,19 @@ def image_grid(
     scale = _checked_scale(images, columns, scale, border)
     _, height, width, channels = images.shape
     rows = -(-len(images) // columns)
-    if row_names is not None and len(row_names) > rows:
+    if row_names and len(row_names) > rows:
         raise ValueError(f"got {len(row_names)} names for {rows} rows")
     step_x, step_y = width * scale + border, height * scale + border
-    left = max((_text_width(name) for name in row_names), default=-8) + 8 if row_names else 0
+    left = max(map(_text_width, row_names)) + 8 if row_names else 0
     top = _FONT_SIZE + 8 if title else 0
     shape = (top + border + rows * step_y, left + border + columns * step_x, channels)
     grid = np.full(shape, _PAPER, dtype=np.uint8)
     for i, image in enumerate(images):
         y, x = top + border + i // columns * step_y, left + border + i % columns * step_x
-        tile = image.repeat(scale, axis=0).repeat(scale, axis=1)
-        grid[y : y + height * scale, x : x + width * scale] = tile
+        _paste(grid, image.repeat(scale, axis=0).repeat(scale, axis=1), y, x)
     picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
     for row, name in enumerate(row_names or ()):
-        _write(picture, (4, top + border + row * step_y + height * scale // 2), name)
+        _write(picture, (4, top + row * step_y + step_y // 2), name)
     if title:
         _write(picture, (left + max(border, 2), top // 2), title)
     return picture
@@ -110,6 +107,10 @@ def _checked_scale(images: NDArray[np.uint8], columns: int, scale: int | None, b
             f"columns and scale must be >= 1 and border >= 0, got {columns}, {chosen}, {border}"
         )
     return chosen
+
+
+def _paste(grid: NDArray[np.uint8], tile: NDArray[np.uint8], y: int, x: int) -> None:
+    grid[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
 
 
 def _text_width(text: str) -> int:
