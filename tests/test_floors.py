@@ -8,7 +8,7 @@ import denoising_diffusion
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = {
     1: {"schedule", "guidance", "nn", "data", "ema", "seeds", "config"},
-    2: {"diffusion", "samplers", "train", "compat"},
+    2: {"diffusion", "samplers", "training", "compat"},
     3: {"sampling", "metrics", "report", "run", "recipes"},
     4: {"jobs"},
     5: {"cli", "__main__"},
@@ -72,7 +72,9 @@ except SystemExit as end:
 
 
 def test_the_core_needs_torch_numpy_and_safetensors_alone():
-    modules = "schedule diffusion guidance samplers sampling seeds compat train ema nn run config"
+    modules = (
+        "schedule diffusion guidance samplers sampling seeds compat training ema nn run config"
+    )
     code = "\n".join(f"import denoising_diffusion.{m}" for m in modules.split())
     heavy = {"tyro", "sklearn", "matplotlib", "PIL", "tqdm"}
     assert not heavy & loaded_after(code)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from denoising_diffusion.ema import EMA
-from denoising_diffusion.train import _Order, train
+from denoising_diffusion.training import _Order, train
 
 DATA = (torch.arange(10.0).unsqueeze(1), torch.arange(10))
 

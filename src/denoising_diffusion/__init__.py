@@ -21,7 +21,7 @@ _MODULES = {
         "p_sample_loop",
         "p_sample_loop_all",
     ),
-    "train": ("TrainStep", "train"),
+    "training": ("TrainStep", "train"),
     "ema": ("EMA",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         cosine_beta_schedule,
         linear_beta_schedule,
     )
-    from denoising_diffusion.train import TrainStep, train
+    from denoising_diffusion.training import TrainStep, train
 
 __all__ = [
     "EMA",

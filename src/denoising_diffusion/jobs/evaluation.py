@@ -17,7 +17,7 @@ from denoising_diffusion.metrics import (
 )
 from denoising_diffusion.nn import SmallClassifier
 from denoising_diffusion.seeds import stream
-from denoising_diffusion.train import Batch, train
+from denoising_diffusion.training import Batch, train
 
 CLASSIFIER_STEPS = 600
 CLASSIFIER_SEED = 0

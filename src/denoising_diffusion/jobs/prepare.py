@@ -15,7 +15,7 @@ from denoising_diffusion.diffusion import GaussianDiffusion, absolute_error, squ
 from denoising_diffusion.guidance import drop_labels
 from denoising_diffusion.run import build_diffusion
 from denoising_diffusion.seeds import stream
-from denoising_diffusion.train import Batch, BatchLoss, train
+from denoising_diffusion.training import Batch, BatchLoss, train
 
 LOSSES = {"mse": squared_error, "mae": absolute_error}
 Precision = Literal["float32", "bfloat16"]

@@ -35,7 +35,7 @@ from denoising_diffusion.run import (
     training_state,
     write_tensors,
 )
-from denoising_diffusion.train import TrainStep, train
+from denoising_diffusion.training import TrainStep, train
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 PREVIEWS = 10
