@@ -2,15 +2,9 @@ import json
 
 import pytest
 
-from denoising_diffusion.config import (
-    RunConfig,
-    TrainingConfig,
-    first_difference,
-    merge,
-    read_config,
-    to_json,
-)
+from denoising_diffusion.config import RunConfig, TrainingConfig
 from denoising_diffusion.recipes import RECIPES, recipe
+from denoising_diffusion.strict_json import first_difference, merge, read_config, to_json
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -61,7 +61,9 @@ class SampleNoise:
         if len(like) != len(self._generators):
             raise ValueError(f"got {len(like)} samples for {len(self._generators)} streams")
         if self._shape not in (None, like.shape[1:]):
-            raise ValueError(f"got samples of shape {tuple(like.shape[1:])} after {self._shape}")
+            raise ValueError(
+                f"got samples of shape {tuple(like.shape[1:])} after {tuple(self._shape or ())}"
+            )
         self._shape = like.shape[1:]
         if self._position == len(self._buffer):
             self._fill()

@@ -17,7 +17,7 @@ from denoising_diffusion.cli.arguments import (
     SamplingOptions,
     Train,
 )
-from denoising_diffusion.config import DataConfig, RunConfig, merge, read_config, to_json
+from denoising_diffusion.config import DataConfig, RunConfig
 from denoising_diffusion.jobs import (
     SampleOptions,
     TrainResult,
@@ -34,6 +34,7 @@ from denoising_diffusion.jobs import (
 )
 from denoising_diffusion.recipes import RECIPES, recipe
 from denoising_diffusion.run import RunFolder, build_schedule, load
+from denoising_diffusion.strict_json import merge, read_config, to_json
 
 
 def run(command: object) -> None:

@@ -7,9 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from denoising_diffusion.config import RunConfig, read_config
+from denoising_diffusion.config import RunConfig
 from denoising_diffusion.jobs.evaluation import table
 from denoising_diffusion.jobs.runs import train_run
+from denoising_diffusion.strict_json import read_config
 
 
 def main(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from denoising_diffusion.config import DataFacts, RunConfig, to_json
+from denoising_diffusion.config import DataFacts, RunConfig
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.jobs import pictures
@@ -38,6 +38,7 @@ from denoising_diffusion.jobs.training import (
 )
 from denoising_diffusion.report import plot_history
 from denoising_diffusion.run import RunFolder, build_diffusion, count_parameters, load, pick_device
+from denoising_diffusion.strict_json import to_json
 
 
 @dataclass(frozen=True)

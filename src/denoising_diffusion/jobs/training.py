@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from denoising_diffusion.config import RunConfig, first_difference, to_json
+from denoising_diffusion.config import RunConfig
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.ema import EMA
@@ -35,6 +35,7 @@ from denoising_diffusion.run import (
     training_state,
     write_tensors,
 )
+from denoising_diffusion.strict_json import first_difference, to_json
 from denoising_diffusion.training import TrainStep, train
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 
-from denoising_diffusion.config import DataFacts, RunConfig, read_config, to_json
+from denoising_diffusion.config import DataFacts, RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.run.build import build_diffusion, pick_device
 from denoising_diffusion.run.checkpoint import (
@@ -17,6 +17,7 @@ from denoising_diffusion.run.checkpoint import (
     write_atomically,
     write_tensors,
 )
+from denoising_diffusion.strict_json import read_config, to_json
 
 
 class RunFolder:

@@ -1,0 +1,119 @@
+"""Configurations as JSON: written whole, read strictly, merged and compared by key."""
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+
+T = TypeVar("T")
+
+
+def to_json(config: object) -> str:
+    """A dataclass as JSON, indented, in the order of its fields."""
+    return json.dumps(dataclasses.asdict(cast(Any, config)), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_config(kind: type[T], value: object, where: str = "") -> T:
+    """A value parsed from JSON as this dataclass; nothing is converted and nothing ignored.
+
+    Raises:
+        ValueError: an unknown or missing key, a value of another type or beyond its limits; the
+            key is named.
+    """
+    return cast(T, _read(kind, value, where))
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _read_union(get_args(kind), value, where)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise _wrong(where, f"one of {', '.join(map(str, get_args(kind)))}", value)
+        return value
+    if origin is tuple:
+        return _read_tuple(get_args(kind), value, where)
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(cast(Any, kind), value, where)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _wrong(where, "null" if kind is types.NoneType else kind.__name__, value)
+    return value
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and types.NoneType in kinds:
+        return None
+    kinds = tuple(k for k in kinds if k is not types.NoneType)
+    if len(kinds) == 1:
+        return _read(kinds[0], value, where)
+    tags = {k.kind: k for k in kinds}
+    tag = value.get("kind") if isinstance(value, dict) else None
+    if tag not in tags:
+        raise _wrong(f"{where}.kind", f"one of {', '.join(tags)}", tag)
+    return _read(tags[tag], value, where)
+
+
+def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise _wrong(where, "a list", value)
+    items: list[Any] = list(value)
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(items)
+    if len(kinds) != len(items):
+        raise _wrong(where, f"{len(kinds)} values", value)
+    pairs = zip(kinds, items, strict=True)
+    return tuple(_read(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
+
+
+def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise _wrong(where or "configuration", "an object", value)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    dot = f"{where}." if where else ""
+    for key in value:
+        if key not in fields:
+            raise ValueError(f"unknown key {dot}{key}; known are {', '.join(fields)}")
+    for name, f in fields.items():
+        has_default = not (
+            f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        )
+        if name not in value and not has_default:
+            raise ValueError(f"missing key {dot}{name}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{k: _read(hints[k], v, f"{dot}{k}") for k, v in value.items()})
+
+
+def _wrong(where: str, needed: str, got: object) -> ValueError:
+    return ValueError(f"{where} must be {needed}, got {got!r}")
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with the changes laid over it, object by object; another `kind` replaces whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        same_kind = (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        )
+        merged[key] = merge(cast(Any, old), cast(Any, value)) if same_kind else value
+    return merged
+
+
+def first_difference(a: object, b: object) -> str | None:
+    """The dotted name of the first key in which two configurations differ, or None."""
+    return _difference(dataclasses.asdict(cast(Any, a)), dataclasses.asdict(cast(Any, b)), "")
+
+
+def _difference(a: Any, b: Any, where: str) -> str | None:
+    if not (isinstance(a, dict) and isinstance(b, dict)):
+        return None if a == b else where
+    for key in [*a, *(k for k in b if k not in a)]:
+        found = _difference(a.get(key), b.get(key), f"{where}.{key}" if where else key)
+        if found:
+            return found
+    return None
