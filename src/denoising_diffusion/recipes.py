@@ -1,5 +1,7 @@
 """Recipes: configurations with a name."""
 
+from dataclasses import replace
+
 from denoising_diffusion.config import (
     DataConfig,
     MLPConfig,
@@ -67,7 +69,7 @@ def _recipes() -> list[RunConfig]:
             data=DataConfig("patterns"),
             network=MLPConfig(hidden=128, num_layers=4),
             schedule=_POINTS_SCHEDULE,
-            training=_POINTS_TRAINING,
+            training=replace(_POINTS_TRAINING, label_dropout=0.1),
             sampling=SamplingConfig(num=30_000),
         ),
         RunConfig(

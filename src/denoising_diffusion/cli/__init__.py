@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _guarded(command: object) -> int:
     """The exit code of the command; errors that we raise are one line."""
+    from safetensors import SafetensorError
+
     from denoising_diffusion.cli.commands import run
     from denoising_diffusion.jobs import Diverged, Interrupted
     from denoising_diffusion.run import free_memory_hint
@@ -40,7 +42,7 @@ def _guarded(command: object) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
         hint = _disk_hint(error) or free_memory_hint(error)
         if hint is None:
             raise

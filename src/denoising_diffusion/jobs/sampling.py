@@ -94,15 +94,28 @@ def plan(config: RunConfig, facts: DataFacts, options: SampleOptions, num: int) 
         time_grid(timesteps, sampling.steps)
     if not facts.class_names and sampling.guidance_scale != 1:
         raise ValueError(f"guidance_scale {sampling.guidance_scale:g} needs a run with classes")
+    labels = label_rows(facts.class_names, options.labels, num)
+    _check_unlabelled(config, labels, sampling.guidance_scale)
     return Plan(
         sampling,
         num,
         options.seed,
-        label_rows(facts.class_names, options.labels, num),
+        labels,
         facts.clip if sampling.clip else None,
         timesteps,
         config.training.precision,
     )
+
+
+def _check_unlabelled(config: RunConfig, labels: Tensor | None, guidance_scale: float) -> None:
+    """Refuse what needs the unlabelled model of a run that never trained one."""
+    if labels is None or config.training.label_dropout > 0:
+        return
+    if guidance_scale != 1 or bool((labels == 0).any()):
+        raise ValueError(
+            f"this run was trained with label_dropout 0, without unlabelled samples, so it takes "
+            f"neither the label {NONE} nor a guidance_scale other than 1, got {guidance_scale:g}"
+        )
 
 
 def label_rows(class_names: tuple[str, ...], names: tuple[str, ...], num: int) -> Tensor | None:

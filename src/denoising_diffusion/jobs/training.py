@@ -186,8 +186,7 @@ class Trainer:
                 raise Interrupted
 
     def _epochs_done(self) -> int:
-        done = self.step * self.config.training.batch_size // len(self.data.train)
-        return done + 1 if self.step >= self.epoch_end(done + 1) else done
+        return self.step * self.config.training.batch_size // len(self.data.train)
 
     def _end_epoch(self, epoch: int, lr: float, bar: "tqdm[Any]") -> None:
         self._check_finite()
