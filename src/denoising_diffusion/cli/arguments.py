@@ -15,25 +15,27 @@ class Train:
     On a folder with the same configuration it goes on, or prints the table again if it is done.
     """
 
-    recipe: Positional[str]
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE")]
     """The recipe; `ddpm recipes` lists them."""
-    out: Path | None = None
+    out: Annotated[Path | None, arg(metavar="PATH")] = None
     """The run folder; runs/RECIPE without it."""
-    config: Path | None = None
+    config: Annotated[Path | None, arg(metavar="PATH")] = None
     """A JSON file of keys that replace those of the recipe."""
-    data: Path | None = None
+    data: Annotated[Path | None, arg(metavar="PATH")] = None
     """The file of your own points, .csv or .npy, for the recipe points."""
-    epochs: int | None = None
+    epochs: Annotated[int | None, arg(metavar="N")] = None
     """Passes over the training data."""
-    batch_size: int | None = None
+    batch_size: Annotated[int | None, arg(metavar="N")] = None
     """Examples per step."""
-    loss: Literal["mse", "mae"] | None = None
+    loss: Annotated[Literal["mse", "mae"] | None, arg(metavar="mse|mae")] = None
     """Squared or absolute error."""
-    precision: Literal["auto", "float32", "bfloat16"] | None = None
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"] | None, arg(metavar="auto|float32|bfloat16")
+    ] = None
     """Precision of the network; auto measures which is faster."""
-    seed: int | None = None
+    seed: Annotated[int | None, arg(metavar="N")] = None
     """Decides the initial weights, the order of the data and the noise."""
-    threads: int | None = None
+    threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network runs."""
@@ -49,11 +51,11 @@ class Train:
 class Resume:
     """Go on with an interrupted run, or train a finished one for more epochs."""
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run folder."""
-    epochs: int | None = None
+    epochs: Annotated[int | None, arg(metavar="N")] = None
     """The new total number of epochs."""
-    threads: int | None = None
+    threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network runs."""
@@ -65,17 +67,17 @@ class Resume:
 class SamplingOptions:
     """How samples are drawn."""
 
-    num: int | None = None
+    num: Annotated[int | None, arg(metavar="N")] = None
     """The total number of samples."""
-    label: tuple[str, ...] = ()
+    label: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ()
     """Class names, repeated in order; none is unlabelled; without it all classes in turn."""
-    guidance_scale: float | None = None
+    guidance_scale: Annotated[float | None, arg(metavar="X")] = None
     """How strongly samples are pushed towards their labels; 1 is off."""
-    sampler: Literal["ddpm", "ddim"] | None = None
+    sampler: Annotated[Literal["ddpm", "ddim"] | None, arg(metavar="ddpm|ddim")] = None
     """The sampler."""
-    steps: int | None = None
+    steps: Annotated[int | None, arg(metavar="N")] = None
     """Steps from noise to data."""
-    eta: float | None = None
+    eta: Annotated[float | None, arg(metavar="X")] = None
     """The share of chance in ddim, 0 to 1."""
     seed: int = 0
     """Sample i of a seed is the same in any batch."""
@@ -87,13 +89,13 @@ class SamplingOptions:
 class Sample:
     """Draw samples from a run."""
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run folder."""
     options: Annotated[SamplingOptions, arg(name="")]
     """How samples are drawn."""
-    out: Path | None = None
+    out: Annotated[Path | None, arg(metavar="PATH")] = None
     """A .png or .npz file; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
-    gif: Path | None = None
+    gif: Annotated[Path | None, arg(metavar="PATH")] = None
     """Also write the walk from noise to samples as an animation."""
     overwrite: bool = False
     """Replace files that exist."""
@@ -103,11 +105,11 @@ class Sample:
 class Evaluate:
     """Score a run, or samples in an .npz file."""
 
-    source: Positional[Path]
+    source: Annotated[Positional[Path], arg(metavar="RUN|FILE.npz")]
     """A run folder, or a file that `ddpm sample --out FILE.npz` wrote."""
     options: Annotated[SamplingOptions, arg(name="")]
     """How samples are drawn."""
-    data: str | None = None
+    data: Annotated[str | None, arg(metavar="DATA")] = None
     """What to compare a file with: digits, spiral or patterns, or a file of points."""
     json: bool = False
     """Print one JSON object and nothing else."""
@@ -122,7 +124,7 @@ class Recipes:
 class Info:
     """Describe a run."""
 
-    run: Positional[Path]
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run folder."""
 
 
