@@ -22,10 +22,12 @@ def _within(config: object, low: float, high: float, *names: str) -> None:
 class DataConfig:
     """What is learned."""
 
-    name: Literal["digits", "spiral", "patterns", "points"]
+    name: Literal["digits", "spiral", "patterns", "points", "mnist", "fashion-mnist"]
     """The set of data."""
     path: str | None = None
-    """The file of a user's own points."""
+    """The file of a user's own points, or a folder of IDX files."""
+    labels: bool = True
+    """Whether the classes are learned, where the data has any."""
     size: int = 100_000
     """How many training points are drawn; for spiral and patterns alone."""
     seed: int = 0
@@ -34,9 +36,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         _at_least(self, 0, "seed")
         _at_least(self, 30, "size")
-        if (self.name == "points") != (self.path is not None):
-            needs = "needs the path of a file" if self.path is None else "takes no path"
-            raise ValueError(f"data {self.name!r} {needs}, got path {self.path!r}")
+        if self.name == "points" and self.path is None:
+            raise ValueError("data 'points' needs the path of a file, got path None")
+        if self.name in ("digits", "spiral", "patterns") and self.path is not None:
+            raise ValueError(f"data {self.name!r} takes no path, got path {self.path!r}")
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ class DataFacts:
     """Number of training examples."""
     fingerprint: str
     """SHA-256 of the data."""
+    name: str = ""
+    """What the data is known as; idx for IDX files of unknown content."""
 
 
 @dataclass(frozen=True)

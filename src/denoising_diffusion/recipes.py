@@ -28,6 +28,17 @@ _POINTS_TRAINING = TrainingConfig(
 )
 _POINTS_SAMPLING = SamplingConfig(num=10_000)
 
+# The seed's training; the averaged weights cost it nothing, and --raw-weights leaves them out.
+_CLASSIC_IMAGES = TrainingConfig(epochs=15, ema_decay=0.999)
+_NUMBERS_UNET = UNetConfig(model_channels=16, channel_multipliers=(1, 2, 4))
+_NUMBERS_CLASSIC = RunConfig(
+    recipe="numbers-classic",
+    data=DataConfig("mnist", labels=False),
+    network=_NUMBERS_UNET,
+    training=_CLASSIC_IMAGES,
+    sampling=SamplingConfig(num=10_000),
+)
+
 
 def _recipes() -> list[RunConfig]:
     return [
@@ -47,6 +58,36 @@ def _recipes() -> list[RunConfig]:
                 max_grad_norm=1.0,
             ),
             sampling=SamplingConfig("ddim", steps=25, num=898),
+        ),
+        RunConfig(
+            recipe="numbers",
+            data=DataConfig("mnist"),
+            network=_NUMBERS_UNET,
+            training=TrainingConfig(
+                epochs=15,
+                batch_size=64,
+                learning_rate=2e-3,
+                decay=True,
+                warmup_steps=300,
+                prediction="v",
+                label_dropout=0.1,
+                ema_decay=0.999,
+                max_grad_norm=1.0,
+            ),
+            sampling=SamplingConfig("ddim", steps=50, num=10_000),
+        ),
+        _NUMBERS_CLASSIC,
+        replace(
+            _NUMBERS_CLASSIC,
+            recipe="numbers-classic-plain",
+            network=replace(_NUMBERS_UNET, middle_attention=False),
+        ),
+        replace(
+            _NUMBERS_CLASSIC,
+            recipe="numbers-guided-classic",
+            data=DataConfig("mnist"),
+            training=replace(_CLASSIC_IMAGES, label_dropout=0.2),
+            sampling=SamplingConfig(guidance_scale=2, num=10_000),
         ),
         RunConfig(
             recipe="spiral",

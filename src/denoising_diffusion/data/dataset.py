@@ -4,10 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from denoising_diffusion import seeds
 from denoising_diffusion.data.digits import load_digits_images
+from denoising_diffusion.data.idx import KNOWN, IdxSet, find_idx_set, read_idx_folder
 from denoising_diffusion.data.points import (
     MIN_ROWS,
     PATTERNS,
@@ -17,7 +20,7 @@ from denoising_diffusion.data.points import (
 )
 from denoising_diffusion.data.split import split_validation
 
-NAMES: tuple[str, ...] = ("digits", "spiral", "patterns", "points")
+NAMES: tuple[str, ...] = ("digits", "spiral", "patterns", "points", "mnist", "fashion-mnist")
 """The names that `load_dataset` knows."""
 
 
@@ -26,7 +29,7 @@ class Dataset:
     """A data set in model space, the space of the network, with the way back to its own units.
 
     Args:
-        name: as in `NAMES`.
+        name: as in `NAMES`, or "idx" for IDX files of unknown content.
         train: the samples to train on, (n, ...) float32.
         validation: the samples held out, (m, ...) float32.
         train_labels: their classes (n,) int64, counted from 0, or None.
@@ -36,6 +39,8 @@ class Dataset:
         scale: likewise.
         clip: (low, high), the range of the data in model space.
         fingerprint: the SHA-256 of the raw data in hexadecimal.
+        test: samples that training never sees in any way, (k, ...) float32, or None.
+        test_labels: likewise (k,).
     """
 
     name: str
@@ -48,6 +53,18 @@ class Dataset:
     scale: tuple[float, ...]
     clip: tuple[float, float]
     fingerprint: str
+    test: Tensor | None = None
+    test_labels: Tensor | None = None
+
+    @property
+    def reference(self) -> Tensor:
+        """The real samples to compare with: the test set, or what was held out."""
+        return self.validation if self.test is None else self.test
+
+    @property
+    def reference_labels(self) -> Tensor | None:
+        """The classes of `reference`."""
+        return self.validation_labels if self.test is None else self.test_labels
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,9 +81,11 @@ def load_dataset(name: str, path: str | Path | None, *, seed: int, size: int) ->
 
     Args:
         name: "digits", half of them held out; "spiral" and "patterns" (three classes of curves),
-            drawn afresh; or "points", read from `path`, a tenth held out, every column scaled to
-            mean 0 and standard deviation 1 over the training part.
-        path: the .csv or .npy file of "points", and None for the others.
+            drawn afresh; "points", read from `path`, a tenth held out, every column scaled to
+            mean 0 and standard deviation 1 over the training part; or "mnist" and
+            "fashion-mnist", a tenth of the training set held out, their test sets apart.
+        path: the .csv or .npy file of "points"; a folder of IDX files in place of the set that
+            is named, whatever they hold; None for the others.
         seed: of the split, and of the points that are drawn.
         size: how many points of "spiral" and "patterns" (all classes together) to train on; a
             tenth as many are drawn in addition, from another stream, and held out. The others
@@ -82,6 +101,8 @@ def load_dataset(name: str, path: str | Path | None, *, seed: int, size: int) ->
         if path is None:
             raise ValueError("the data set 'points' needs the path of a .csv or .npy file")
         return _points(Path(path), seed)
+    if name in KNOWN:
+        return _idx(find_idx_set(name) if path is None else read_idx_folder(path), seed)
     if path is not None:
         raise ValueError(f"the data set {name!r} takes no path, got {str(path)!r}")
     if name == "digits":
@@ -106,6 +127,30 @@ def _digits(seed: int) -> Dataset:
         clip=(-1.0, 1.0),
         fingerprint=_fingerprint(images, labels),
     )
+
+
+def _idx(found: IdxSet, seed: int) -> Dataset:
+    images, labels = _grey(found.train_images), torch.from_numpy(found.train_labels.copy()).long()
+    train, held_out = split_validation(len(images), 0.1, seed)
+    return Dataset(
+        name=found.name,
+        train=images[train],
+        validation=images[held_out],
+        train_labels=labels[train],
+        validation_labels=labels[held_out],
+        class_names=found.class_names,
+        shift=(0.0,),
+        scale=(1.0,),
+        clip=(-1.0, 1.0),
+        fingerprint=found.fingerprint,
+        test=_grey(found.test_images),
+        test_labels=torch.from_numpy(found.test_labels.copy()).long(),
+    )
+
+
+def _grey(images: np.ndarray) -> Tensor:
+    """(n, h, w) uint8 -> (n, 1, h, w) float32 in [-1, 1]."""
+    return torch.from_numpy(images.copy())[:, None].float() / 127.5 - 1
 
 
 def _spiral(seed: int, size: int) -> Dataset:

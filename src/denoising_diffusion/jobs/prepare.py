@@ -31,28 +31,29 @@ def with_facts(config: RunConfig, data: Dataset) -> RunConfig:
     """The configuration with what was found in its data written down."""
     facts = DataFacts(
         shape=tuple(data.train.shape[1:]),
-        class_names=data.class_names,
+        class_names=data.class_names if config.data.labels else (),
         shift=data.shift,
         scale=data.scale,
         clip=data.clip,
         num_train=len(data.train),
         fingerprint=data.fingerprint,
+        name=data.name,
     )
     return replace(config, facts=facts)
 
 
-def training_tensors(data: Dataset) -> Batch:
+def training_tensors(config: RunConfig, data: Dataset) -> Batch:
     """(examples,) or (examples, labels); the one place where class k becomes label k + 1."""
-    return _with_labels(data.train, data.train_labels)
+    return _with_labels(config, data.train, data.train_labels)
 
 
-def validation_tensors(data: Dataset) -> Batch:
+def validation_tensors(config: RunConfig, data: Dataset) -> Batch:
     """The same for the held-out examples."""
-    return _with_labels(data.validation, data.validation_labels)
+    return _with_labels(config, data.validation, data.validation_labels)
 
 
-def _with_labels(x: Tensor, classes: Tensor | None) -> Batch:
-    return (x,) if classes is None else (x, classes + 1)
+def _with_labels(config: RunConfig, x: Tensor, classes: Tensor | None) -> Batch:
+    return (x,) if classes is None or not config.data.labels else (x, classes + 1)
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -82,7 +82,7 @@ def train_run(
         config = check_same(folder, config)
     else:
         _dry_build(config)
-        config = resolve_precision(config, training_tensors(data), chosen)
+        config = resolve_precision(config, training_tensors(config, data), chosen)
         if folder.path.exists() and overwrite:
             say(f"the old run is now {move_aside(folder.path)}")
         folder.create(config)

@@ -36,7 +36,7 @@ from denoising_diffusion.run import (
     write_tensors,
 )
 from denoising_diffusion.strict_json import first_difference, to_json
-from denoising_diffusion.training import TrainStep, train
+from denoising_diffusion.training import Batch, TrainStep, train
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 PREVIEWS = 10
@@ -77,8 +77,11 @@ class Trainer:
         self.model = build_diffusion(self.config, self.config.facts).to(self.device)
         self.ema = None if training.ema_decay is None else EMA(self.model, training.ema_decay)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=training.learning_rate)
-        self.train_tensors = tuple(v.to(self.device) for v in training_tensors(self.data))
-        self.validation_tensors = tuple(v.to(self.device) for v in validation_tensors(self.data))
+        self.train_tensors = self._here(training_tensors(self.config, self.data))
+        self.validation_tensors = self._here(validation_tensors(self.config, self.data))
+
+    def _here(self, batch: Batch) -> Batch:
+        return tuple(v.to(self.device) for v in batch)
 
     @property
     def sampling_model(self) -> GaussianDiffusion:

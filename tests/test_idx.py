@@ -1,0 +1,211 @@
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from denoising_diffusion.data import idx, load_dataset
+from denoising_diffusion.data.idx import KNOWN, PARTS, find_idx_set, parse_idx, read_idx_folder
+
+SHARED = Path(os.environ.get("DDPM_DATA", "nowhere").split(os.pathsep)[0]) / "mnist"
+needs_mnist = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="MNIST is not here: set DDPM_DATA to the folder that holds mnist/"
+)
+
+
+def pack(array, kind=0x08):
+    header = bytes([0, 0, kind, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return header + array.tobytes()
+
+
+def small_set(folder, train=30, test=10, side=28, packed=False, seed=0):
+    """A folder of random IDX files; the arrays."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = []
+    for n in (train, test):
+        arrays.append(rng.integers(0, 256, (n, side, side), dtype=np.uint8))
+        arrays.append((np.arange(n) % 3).astype(np.uint8))
+    for part, array in zip(PARTS, arrays, strict=True):
+        raw = pack(array)
+        name = folder / (part + ".gz" if packed else part)
+        name.write_bytes(gzip.compress(raw) if packed else raw)
+    return arrays
+
+
+def known_as(folder, monkeypatch, mirrors=()):
+    """Make the set in this folder known by the name mnist."""
+
+    def md5(data):
+        return hashlib.md5(data).hexdigest()
+
+    files = [folder / (p + ".gz") for p in PARTS]
+    known = replace(
+        KNOWN["mnist"],
+        mirrors=tuple(mirrors),
+        packed=tuple(md5(f.read_bytes()) for f in files),
+        raw=tuple(md5(gzip.decompress(f.read_bytes())) for f in files),
+    )
+    monkeypatch.setitem(idx.KNOWN, "mnist", known)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_round_trip(tmp_path, packed):
+    arrays = small_set(tmp_path, packed=packed)
+    found = read_idx_folder(tmp_path)
+    read = (found.train_images, found.train_labels, found.test_images, found.test_labels)
+    for written, got in zip(arrays, read, strict=True):
+        np.testing.assert_array_equal(written, got)
+    assert found.name == "idx"
+    assert found.class_names == ("0", "1", "2")
+
+
+def test_packing_does_not_change_the_fingerprint(tmp_path):
+    small_set(tmp_path / "a")
+    small_set(tmp_path / "b", packed=True)
+    one, other = (read_idx_folder(tmp_path / n).fingerprint for n in "ab")
+    assert one == other
+
+
+def test_dotted_names_are_read_too(tmp_path):
+    small_set(tmp_path)
+    for part in PARTS:
+        (tmp_path / part).rename(tmp_path / part.replace("-idx", ".idx"))
+    assert read_idx_folder(tmp_path).name == "idx"
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "no IDX file: it begins with nothing"),
+        (b"PK\x03\x04", "no IDX file: it begins with 504b0304"),
+        (pack(np.zeros((2, 3), ">f4"), 0x0D), "holds float32; only IDX files of uint8 are read"),
+        (pack(np.zeros((2, 3), np.uint8))[:-1], "cut short: its header tells 18 bytes, it has 17"),
+        (pack(np.zeros((2, 3), np.uint8)) + b"x", "too long: its header tells 18"),
+        (pack(np.zeros((2, 3), np.uint8))[:7], "cut short"),
+    ],
+)
+def test_bad_bytes(raw, message):
+    with pytest.raises(ValueError, match=message):
+        parse_idx(raw, "file")
+
+
+def test_labels_that_do_not_match(tmp_path):
+    small_set(tmp_path)
+    (tmp_path / PARTS[1]).write_bytes(pack(np.zeros(29, np.uint8)))
+    with pytest.raises(ValueError, match=r"train-labels.*labels of shape \(29,\).*30 images"):
+        read_idx_folder(tmp_path)
+
+
+def test_sizes_that_do_not_match(tmp_path):
+    small_set(tmp_path)
+    (tmp_path / PARTS[2]).write_bytes(pack(np.zeros((10, 8, 8), np.uint8)))
+    with pytest.raises(ValueError, match=r"t10k-images.*\(8, 8\).*\(28, 28\)"):
+        read_idx_folder(tmp_path)
+
+
+def test_a_file_that_is_missing_or_cut(tmp_path):
+    small_set(tmp_path, packed=True)
+    file = tmp_path / (PARTS[3] + ".gz")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    with pytest.raises(ValueError, match=r"t10k-labels.*cannot be read"):
+        read_idx_folder(tmp_path)
+    file.unlink()
+    with pytest.raises(ValueError, match="lacks t10k-labels-idx1-ubyte"):
+        read_idx_folder(tmp_path)
+    with pytest.raises(ValueError, match="is no folder"):
+        read_idx_folder(tmp_path / "nowhere")
+
+
+def test_found_in_listed_folders_by_content(tmp_path, monkeypatch):
+    small_set(tmp_path / "other" / "mnist", packed=True, seed=1)
+    small_set(tmp_path / "right" / "mnist", packed=True, seed=2)
+    known_as(tmp_path / "right" / "mnist", monkeypatch)
+    monkeypatch.setenv("DDPM_DATA", os.pathsep.join(str(tmp_path / n) for n in ("other", "right")))
+    assert find_idx_set("mnist").name == "mnist"
+    monkeypatch.setenv("DDPM_DATA", str(tmp_path / "right" / "mnist"))
+    assert find_idx_set("mnist").name == "mnist"
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A web server over tmp_path/mirror; its address and the folder."""
+    folder = tmp_path / "mirror"
+    small_set(folder, packed=True, seed=3)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/", folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_download_falls_back_to_the_next_mirror(tmp_path, monkeypatch, mirror):
+    address, folder = mirror
+    known_as(folder, monkeypatch, [address + "gone/", address])
+    monkeypatch.setenv("DDPM_DATA", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert find_idx_set("mnist").name == "mnist"
+    cached = tmp_path / "cache" / "denoising-diffusion" / "mnist"
+    assert sorted(p.name for p in cached.iterdir()) == sorted(p + ".gz" for p in PARTS)
+    for file in folder.iterdir():
+        file.unlink()
+    assert find_idx_set("mnist").name == "mnist"  # now from the cache
+
+
+def test_download_of_another_content_is_refused(tmp_path, monkeypatch, mirror):
+    address, folder = mirror
+    known_as(folder, monkeypatch, [address])
+    (folder / (PARTS[2] + ".gz")).write_bytes(b"something else")
+    monkeypatch.setenv("DDPM_DATA", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match=r"t10k-images.*its hash does not match.*DDPM_DATA"):
+        find_idx_set("mnist")
+    cached = tmp_path / "cache" / "denoising-diffusion" / "mnist"
+    assert not any("t10k" in p.name for p in cached.iterdir())
+
+
+def test_without_network_the_message_says_what_goes_where(tmp_path, monkeypatch):
+    known = replace(KNOWN["mnist"], mirrors=("http://127.0.0.1:9/",))
+    monkeypatch.setitem(idx.KNOWN, "mnist", known)
+    monkeypatch.setenv("DDPM_DATA", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=r"put train-images-idx3-ubyte\[.gz\].* into .*mnist"):
+        find_idx_set("mnist")
+
+
+def test_any_set_may_take_the_place_of_a_named_one(tmp_path):
+    small_set(tmp_path, train=30, test=10, side=8)
+    data = load_dataset("mnist", tmp_path, seed=0, size=0)
+    assert (data.name, data.class_names) == ("idx", ("0", "1", "2"))
+    assert (len(data.train), len(data.validation), len(data.test)) == (27, 3, 10)
+    assert data.train.shape[1:] == (1, 8, 8)
+    assert data.reference is data.test
+
+
+@needs_mnist
+def test_mnist_itself():
+    data = load_dataset("mnist", None, seed=0, size=0)
+    assert data.name == "mnist"
+    assert (len(data.train), len(data.validation), len(data.test)) == (54_000, 6_000, 10_000)
+    assert data.test_labels.bincount().tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip
+    both = data.train.double().sum() + data.validation.double().sum()
+    grey = (both / (60_000 * 784) + 1) / 2
+    assert abs(grey.item() - 0.1306604762738429) < 1e-7  # the published mean of the training set
