@@ -7,7 +7,17 @@ import denoising_diffusion
 
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = {
-    1: {"schedule", "guidance", "nn", "data", "ema", "seeds", "config", "strict_json"},
+    1: {
+        "schedule",
+        "guidance",
+        "nn",
+        "data",
+        "ema",
+        "distributed",
+        "seeds",
+        "config",
+        "strict_json",
+    },
     2: {"diffusion", "samplers", "training"},
     3: {"compat", "sampling", "metrics", "report", "run", "recipes"},
     4: {"jobs"},

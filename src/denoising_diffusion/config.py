@@ -94,9 +94,12 @@ class MLPConfig:
     """Width of every hidden layer; even, at least 4."""
     num_layers: int = 3
     """Number of hidden layers."""
+    num_octaves: int = 0
+    """Frequencies of the coordinates that are added to them."""
 
     def __post_init__(self) -> None:
         _at_least(self, 4, "hidden")
+        _within(self, 0, 8, "num_octaves")
         _at_least(self, 1, "num_layers")
 
 

@@ -16,8 +16,9 @@ from denoising_diffusion.config import (
 # noise all the same. The classic recipes keep that; the others use a schedule that reaches noise.
 _CLASSIC_SCHEDULE = ScheduleConfig("linear", timesteps=40, beta_start=8e-6, beta_end=9e-5)
 _POINTS_SCHEDULE = ScheduleConfig("cosine", timesteps=100)
+_POINTS_NETWORK = MLPConfig(hidden=96, num_layers=4, num_octaves=2)
 _POINTS_TRAINING = TrainingConfig(
-    epochs=30,
+    epochs=15,
     batch_size=1024,
     learning_rate=3e-3,
     decay=True,
@@ -91,8 +92,8 @@ def _recipes() -> list[RunConfig]:
         ),
         RunConfig(
             recipe="spiral",
-            data=DataConfig("spiral"),
-            network=MLPConfig(hidden=96, num_layers=4),
+            data=DataConfig("spiral", size=300_000),
+            network=_POINTS_NETWORK,
             schedule=_POINTS_SCHEDULE,
             training=_POINTS_TRAINING,
             sampling=_POINTS_SAMPLING,
@@ -107,10 +108,10 @@ def _recipes() -> list[RunConfig]:
         ),
         RunConfig(
             recipe="patterns",
-            data=DataConfig("patterns"),
-            network=MLPConfig(hidden=128, num_layers=4),
+            data=DataConfig("patterns", size=300_000),
+            network=replace(_POINTS_NETWORK, hidden=128),
             schedule=_POINTS_SCHEDULE,
-            training=replace(_POINTS_TRAINING, label_dropout=0.1),
+            training=replace(_POINTS_TRAINING, epochs=30, label_dropout=0.1),
             sampling=SamplingConfig(num=30_000),
         ),
         RunConfig(
@@ -124,9 +125,9 @@ def _recipes() -> list[RunConfig]:
         RunConfig(
             recipe="points",
             data=DataConfig("points", path="FILE"),
-            network=MLPConfig(hidden=96, num_layers=4),
+            network=_POINTS_NETWORK,
             schedule=_POINTS_SCHEDULE,
-            training=_POINTS_TRAINING,
+            training=replace(_POINTS_TRAINING, batch_size=256, epochs=100),
             sampling=SamplingConfig(num=2_000),
         ),
     ]

@@ -22,7 +22,7 @@ class Train:
     config: Annotated[Path | None, arg(metavar="PATH")] = None
     """A JSON file of keys that replace those of the recipe."""
     data: Annotated[Path | None, arg(metavar="PATH")] = None
-    """The file of your own points, .csv or .npy, for the recipe points."""
+    """Your own points, .csv or .npy, for the recipe points; a folder of IDX files for numbers."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """Passes over the training data."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
@@ -110,7 +110,12 @@ class Evaluate:
     options: Annotated[SamplingOptions, arg(name="")]
     """How samples are drawn."""
     data: Annotated[str | None, arg(metavar="DATA")] = None
-    """What to compare a file with: digits, spiral or patterns, or a file of points."""
+    """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist), a folder of
+    IDX files or a file of points."""
+    classic: bool = False
+    """Add the figures of DenoisingDiffusion.jl, which stretches the grey levels of every image."""
+    lenet_seeds: Annotated[int, arg(metavar="N")] = 1
+    """How many classifiers to train; the distance is the median over them."""
     json: bool = False
     """Print one JSON object and nothing else."""
 

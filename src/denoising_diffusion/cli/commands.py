@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from denoising_diffusion import distributed
 from denoising_diffusion.cli.arguments import (
     Evaluate,
     Info,
@@ -19,21 +20,21 @@ from denoising_diffusion.cli.arguments import (
 )
 from denoising_diffusion.config import DataConfig, RunConfig
 from denoising_diffusion.jobs import (
+    ImageScoring,
     SampleOptions,
     TrainResult,
-    evaluate_images,
-    evaluate_points,
     plan,
     read_data,
     read_npz,
     resume_run,
     sample_run,
     score,
+    score_samples,
     table,
     train_run,
 )
 from denoising_diffusion.recipes import RECIPES, recipe
-from denoising_diffusion.run import RunFolder, build_schedule, load
+from denoising_diffusion.run import RunFolder, build_schedule, load, pick_device
 from denoising_diffusion.strict_json import merge, read_config, to_json
 
 
@@ -76,7 +77,8 @@ def run(command: object) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"ddpm: {text}", file=sys.stderr)
+    if distributed.is_main():
+        print(f"ddpm: {text}", file=sys.stderr)
 
 
 def _train(command: Train) -> None:
@@ -133,6 +135,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _print_result(result: TrainResult) -> None:
+    if not distributed.is_main():
+        return
     if result.scores is not None:
         print(table(result.scores))
         print()
@@ -155,18 +159,22 @@ def _options(given: SamplingOptions) -> SampleOptions:
 
 
 def _evaluate(command: Evaluate) -> None:
-    is_file = command.source.suffix == ".npz"
-    scores = _evaluate_file(command) if is_file else _evaluate_run(command)
-    print(json.dumps(scores) if command.json else table(scores))
+    how = ImageScoring(classifiers=command.lenet_seeds, classic=command.classic)
+    device = pick_device("auto").type
+    with distributed.processes(device):
+        is_file = command.source.suffix == ".npz"
+        scores = _evaluate_file(command, how) if is_file else _evaluate_run(command, how)
+    if distributed.is_main():
+        print(json.dumps(scores) if command.json else table(scores))
 
 
-def _evaluate_run(command: Evaluate) -> dict[str, Any]:
+def _evaluate_run(command: Evaluate, how: ImageScoring) -> dict[str, Any]:
     folder = RunFolder(command.source)
     config = folder.read_config()
     chosen = plan(config, folder.facts(config), _options(command.options), config.sampling.num)
     data = read_data(_with_data(config, command.data))
     model = load(command.source, ema=not command.options.raw_weights)
-    return score(config, data, model, chosen)
+    return score(folder, config, data, model, chosen, how)
 
 
 def _with_data(config: RunConfig, data: str | None) -> RunConfig:
@@ -174,12 +182,17 @@ def _with_data(config: RunConfig, data: str | None) -> RunConfig:
 
 
 def _data_config(data: str) -> DataConfig:
-    if data in ("digits", "spiral", "patterns"):
-        return recipe(data).data
-    return DataConfig("points", path=data)
+    named = {c.data.name: c.data for c in RECIPES.values() if c.data.name != "points"}
+    if data == "fashion-mnist":
+        return DataConfig("fashion-mnist")
+    if data in named:
+        return named[data]
+    return DataConfig("mnist" if Path(data).is_dir() else "points", path=data)
 
 
-def _evaluate_file(command: Evaluate) -> dict[str, Any]:
+def _evaluate_file(command: Evaluate, how: ImageScoring) -> dict[str, Any]:
+    if command.options != SamplingOptions():
+        raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
     samples, labels = read_npz(command.source)
     if command.data is not None:
         config = dataclasses.replace(recipe("digits"), data=_data_config(command.data))
@@ -190,12 +203,8 @@ def _evaluate_file(command: Evaluate) -> dict[str, Any]:
                 f"{command.source} lies in no run folder; say with --data what to compare with"
             )
         config = RunFolder(near[0]).read_config()
-    data = read_data(config)
     unknown = {"parameters": None, "sampler": None, "steps": None, "network_evaluations": None}
-    x = torch.from_numpy(samples)
-    if x.ndim == 4:
-        return {**evaluate_images(data, x.permute(0, 3, 1, 2) / 127.5 - 1, labels), **unknown}
-    return {**evaluate_points(data, x.float(), labels), **unknown}
+    return {**score_samples(read_data(config), samples, labels, how, None), **unknown}
 
 
 def _recipes() -> None:

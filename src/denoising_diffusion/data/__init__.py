@@ -1,5 +1,6 @@
 """Data sets: points on known curves, a user's own points, digits; loaded, split and scaled."""
 
+from denoising_diffusion.data.cache import cache_folder
 from denoising_diffusion.data.curves import CURVES, Curve
 from denoising_diffusion.data.dataset import Dataset, load_dataset
 from denoising_diffusion.data.points import (
@@ -15,6 +16,7 @@ __all__ = [
     "CURVES",
     "Curve",
     "Dataset",
+    "cache_folder",
     "load_dataset",
     "make_moons",
     "make_patterns",

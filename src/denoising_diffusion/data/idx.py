@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from denoising_diffusion.data.cache import cache_folder
+
 PARTS: tuple[str, ...] = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -177,7 +179,7 @@ def find_idx_set(name: str) -> IdxSet:
     """
     if name not in KNOWN:
         raise ValueError(f"unknown set {name!r}; known are {', '.join(KNOWN)}")
-    cache = _cache() / name
+    cache = cache_folder() / name
     listed = [Path(p) for p in os.environ.get("DDPM_DATA", "").split(os.pathsep) if p]
     for folder in [*(f for p in listed for f in (p / name, p)), cache]:
         if all(_spellings(folder, part) for part in PARTS):
@@ -221,12 +223,6 @@ def _check_pair(images: np.ndarray, labels: np.ndarray, file: Path, label_file: 
         raise ValueError(
             f"{label_file} has labels of shape {labels.shape}, but {file} has {len(images)} images"
         )
-
-
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("denoising-diffusion"))
 
 
 def _download(name: str, known: KnownSet, folder: Path) -> None:

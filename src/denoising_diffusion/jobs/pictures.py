@@ -10,13 +10,17 @@ from torch import Tensor
 from denoising_diffusion.config import DataFacts
 from denoising_diffusion.data import CURVES, Curve, Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.jobs.image_scores import Evidence
 from denoising_diffusion.jobs.sampling import Plan, draw, label_names, to_data, walk
 from denoising_diffusion.metrics import closest_on_curve, mean_curve_distance
 from denoising_diffusion.report import (
     closest_points,
     grid_frames,
     image_grid,
+    pair_grid,
+    plot_confusion,
     plot_distance,
+    plot_label_histogram,
     scatter_frame,
     scatter_panels,
     thin,
@@ -30,6 +34,8 @@ from denoising_diffusion.seeds import stream
 PANELS = 5
 POINTS_SHOWN = 1000
 PER_CLASS = 8
+MOST_ANIMATED = 5000
+PAIRS = 10
 
 
 def save_picture(path: Path, picture: Image) -> None:
@@ -169,6 +175,20 @@ def write_pictures(
         files += forward_pictures(data, diffusion, folder)
     if data.name == "spiral":
         files += curve_pictures(CURVES["spiral"], facts, steps, folder)
+    return files
+
+
+def evaluation_pictures(evidence: Evidence, class_names: Sequence[str], path: Path) -> list[Path]:
+    """PATH-classes.png, PATH-confusion.png where labels were asked for, PATH-nearest.png."""
+    files = [path.with_name(f"{path.name}-{n}.png") for n in ("classes", "nearest", "confusion")]
+    proportions, real = evidence.proportions, evidence.reference_proportions
+    save_picture(files[0], plot_label_histogram(proportions, real, class_names))
+    nearest = evidence.distances.argsort()[: 2 * PAIRS]
+    pairs = pair_grid(to_uint8(evidence.samples[nearest]), to_uint8(evidence.nearest[nearest]))
+    save_picture(files[1], pairs)
+    if evidence.confusion is None:
+        return files[:2]
+    save_picture(files[2], plot_confusion(evidence.confusion, class_names))
     return files
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from denoising_diffusion.config import DataFacts, RunConfig
 from denoising_diffusion.data import Dataset, load_dataset
 from denoising_diffusion.diffusion import GaussianDiffusion, absolute_error, squared_error
+from denoising_diffusion.distributed import all_sum, broadcast_object, rank, share, world_size
 from denoising_diffusion.guidance import drop_labels
 from denoising_diffusion.run import build_diffusion
 from denoising_diffusion.seeds import stream
@@ -64,19 +65,28 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
 
 
 def diffusion_loss(config: RunConfig) -> BatchLoss:
-    """The loss of a training step: t, noise and dropped labels from the step's generator."""
+    """The loss of a training step: t, noise and dropped labels from the step's generator.
+
+    They are drawn for the global batch, whatever part of it this process holds, so that an example
+    meets the same draws in any number of processes.
+    """
     training = config.training
     error = LOSSES[training.loss]
 
     def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         assert isinstance(model, GaussianDiffusion)
         x, conditions = batch[0], batch[1:]
-        t = torch.randint(1, model.num_timesteps + 1, (len(x),), generator=generator).to(x.device)
-        noise = torch.randn(x.shape, generator=generator).to(x.device)
+        total = len(x) * world_size()
+        mine = share(total)
+        t = torch.randint(1, model.num_timesteps + 1, (total,), generator=generator)
+        noise = torch.randn(total, *x.shape[1:], generator=generator)
         if training.label_dropout > 0:
+            # Repeated, they have the global length, and this process's rows are its own labels.
             conditions = tuple(
-                drop_labels(c, training.label_dropout, generator) for c in conditions
+                drop_labels(c.repeat(world_size()), training.label_dropout, generator)[mine]
+                for c in conditions
             )
+        t, noise = t[mine].to(x.device), noise[mine].to(x.device)
         with autocast(training.precision, x.device):
             return model.p_losses(x, t, noise, *conditions, loss=error).mean()
 
@@ -88,7 +98,7 @@ def validation_loss(model: GaussianDiffusion, batch: Batch, config: RunConfig) -
     """The mean loss on held-out data, over draws of (t, noise) that never change.
 
     The times are spread evenly over 1..T, one stratum per example, so that two values differ by
-    what was learned alone.
+    what was learned alone. Several processes score a part each, and all get the mean over all.
     """
     x, conditions = batch[0], batch[1:]
     generator = stream(0, "validation")
@@ -97,21 +107,23 @@ def validation_loss(model: GaussianDiffusion, batch: Batch, config: RunConfig) -
     noise = torch.randn(x.shape, generator=generator).to(x.device)
     error = LOSSES[config.training.loss]
     total = 0.0
-    for i in range(0, len(x), 1000):
-        part = slice(i, i + 1000)
+    step = world_size()
+    for i in range(rank(), len(x), 1000 * step):
+        part = slice(i, i + 1000 * step, step)
         with autocast(config.training.precision, x.device):
             losses = model.p_losses(
                 x[part], t[part], noise[part], *(c[part] for c in conditions), loss=error
             )
         total += losses.double().sum().item()
-    return total / len(x)
+    return all_sum(torch.tensor(total, dtype=torch.float64)).item() / len(x)
 
 
 def resolve_precision(config: RunConfig, data: Batch, device: torch.device) -> RunConfig:
     """The configuration with "auto" replaced by the precision that a measurement found faster.
 
     Points stay in float32: their networks are too small to gain. bfloat16 must be at least a tenth
-    faster over a few training steps of a network that is then thrown away.
+    faster over a few training steps of a network that is then thrown away. Several processes take
+    these steps together, and the clock of the first decides.
     """
     training = config.training
     if training.precision != "auto":
@@ -121,6 +133,7 @@ def resolve_precision(config: RunConfig, data: Batch, device: torch.device) -> R
         seconds = {p: _seconds_per_step(config, p, data, device) for p in ("float32", "bfloat16")}
         if seconds["float32"] > 1.1 * seconds["bfloat16"]:
             choice = "bfloat16"
+    choice = broadcast_object(choice)
     return replace(config, training=replace(training, precision=choice))
 
 

@@ -1,6 +1,5 @@
 """Drawing samples from a run, and the files they are written to."""
 
-import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from denoising_diffusion.config import DataFacts, RunConfig, SamplingConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.jobs.prepare import autocast
+from denoising_diffusion.jobs.progress import progress
 from denoising_diffusion.report import to_uint8
 from denoising_diffusion.run import write_atomically
 from denoising_diffusion.samplers import Step, ddim, ddpm, time_grid
@@ -160,26 +159,31 @@ def walk(
     return ddim(at_precision, diffusion.schedule, x, times, eta=s.eta, randn_like=noise)
 
 
+def batch_size(diffusion: GaussianDiffusion) -> int:
+    """How many samples are drawn at a time: what keeps the memory small and a kill cheap."""
+    if len(diffusion.data_shape) == 1:
+        return 10_000
+    pixels = diffusion.data_shape[-1] * diffusion.data_shape[-2]
+    on_cpu = next(diffusion.parameters(), torch.empty(0)).device.type == "cpu"
+    return max(1, min(2_000, (400_000 if on_cpu else 4_000_000) // pixels))
+
+
 def draw(diffusion: GaussianDiffusion, plan: Plan) -> Tensor:
     """All samples of the plan, (num, *data), in the model's space, on the CPU."""
-    batch = max(1, min(2_000, 2_000_000 // max(1, int(np.prod(diffusion.data_shape)) * 16)))
-    if len(diffusion.data_shape) == 1:
-        batch = 10_000
+    batch = batch_size(diffusion)
     starts = range(0, plan.num, batch)
     rows: list[Tensor] = []
-    with tqdm(
-        total=len(starts) * plan.steps,
-        desc="sampling",
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-        leave=False,
-    ) as bar:
+
+    def steps() -> Iterator[Step]:
         for first in starts:
             x = torch.empty(0)
             for step in walk(diffusion, plan, first, min(batch, plan.num - first)):
                 x = step.x
-                bar.update()
+                yield step
             rows.append(x.cpu())
+
+    for _ in progress(steps(), len(starts) * plan.steps, "sampling"):
+        pass
     return torch.cat(rows)
 
 

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.distributed import all_sum, barrier, is_main, world_size
 from denoising_diffusion.ema import EMA
 from denoising_diffusion.jobs.prepare import (
     diffusion_loss,
@@ -39,6 +40,8 @@ from denoising_diffusion.strict_json import first_difference, to_json
 from denoising_diffusion.training import Batch, TrainStep, train
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
+# Several processes ask one another this rarely, for it makes each wait for the slowest.
+STEPS_BETWEEN_QUESTIONS = 10
 PREVIEWS = 10
 
 
@@ -53,6 +56,8 @@ class Diverged(Exception):
 @dataclass
 class Trainer:
     """One run in memory: its objects, and what must survive a stop.
+
+    Of several processes all train and score, and the first alone writes.
 
     Args:
         folder: where it lives.
@@ -110,19 +115,20 @@ class Trainer:
     def restore(self) -> None:
         """Go back to the last checkpoint, if there is one."""
         found = self.folder.read_checkpoint()
-        if found is None:
-            self.folder.cut_history(0)
-            return
-        stored, self.step = found
-        pending = stored.tensors.pop("pending")
-        restore_training_state(stored.tensors, self.model, self.ema, self.optimizer)
-        self.pending = list(pending)
-        self.seconds = float(note_json(stored.notes, "seconds", self.folder.checkpoint_file))
-        self.folder.cut_history(self.step)
+        if found is not None:
+            stored, self.step = found
+            pending = stored.tensors.pop("pending")
+            restore_training_state(stored.tensors, self.model, self.ema, self.optimizer)
+            self.pending = list(pending)
+            self.seconds = float(note_json(stored.notes, "seconds", self.folder.checkpoint_file))
+        if is_main():
+            self.folder.cut_history(self.step)
 
     def save(self) -> None:
         """Write a checkpoint, unless a loss since the last one is not a number."""
         self._check_finite()
+        if not is_main():
+            return
         tensors = training_state(self.model, self.ema, self.optimizer)
         pending = torch.stack(self.pending) if self.pending else torch.empty(0)
         notes = {
@@ -133,7 +139,7 @@ class Trainer:
         write_tensors(self.folder.checkpoint_file, {**tensors, "pending": pending}, notes)
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Train to the end, or until `stop` says so after a step.
+        """Train to the end, or until `stop` says so after a step, in any process.
 
         Raises:
             Interrupted: stopped early, with a checkpoint written.
@@ -160,7 +166,7 @@ class Trainer:
             unit_scale=True,
             desc=self.config.recipe,
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            disable=not (is_main() and sys.stderr.isatty()),
         )
         with bar:
             self._consume(steps, bar, stop)
@@ -181,12 +187,23 @@ class Trainer:
                 epoch += 1
             if ended:
                 self._end_epoch(epoch, taken.lr, bar)
-            if ended or now - last_save > SECONDS_BETWEEN_CHECKPOINTS or stop():
+            due, stopping = self._agree(now - last_save > SECONDS_BETWEEN_CHECKPOINTS, stop())
+            if ended or due or stopping:
                 self.save()
                 last_save = now
+            if ended:
+                barrier()  # nobody runs ahead of a write that failed
             clock = time.monotonic()
-            if stop() and self.step < self.total_steps:
+            if stopping and self.step < self.total_steps:
                 raise Interrupted
+
+    def _agree(self, *wishes: bool) -> list[bool]:
+        """What any process wishes, the same in all of them; asked only now and then if several."""
+        if world_size() == 1:
+            return list(wishes)
+        if self.step % STEPS_BETWEEN_QUESTIONS:
+            return [False] * len(wishes)
+        return [count > 0 for count in all_sum(torch.tensor(wishes, dtype=torch.int32)).tolist()]
 
     def _epochs_done(self) -> int:
         return self.step * self.config.training.batch_size // len(self.data.train)
@@ -202,6 +219,8 @@ class Trainer:
             "lr": lr,
         }
         self.pending = []
+        if not is_main():
+            return
         self.folder.append_history(row)
         bar.set_postfix(epoch=epoch, loss=f"{row['loss']:.4f}", val=f"{row['val_loss']:.4f}")
         epochs = self.config.training.epochs

@@ -11,6 +11,7 @@ from denoising_diffusion.nn.chain import (
 from denoising_diffusion.nn.classifier import SmallClassifier
 from denoising_diffusion.nn.embedding import SinusoidalPositionEmbedding, TimeEmbedding
 from denoising_diffusion.nn.init import seed_init
+from denoising_diffusion.nn.lenet import LeNet5
 from denoising_diffusion.nn.mlp import MLP
 from denoising_diffusion.nn.unet import UNet, UNetConditioned
 from denoising_diffusion.nn.unet_fixed import UNetFixed
@@ -23,6 +24,7 @@ __all__ = [
     "ConditionalSkipConnection",
     "ConvEmbed",
     "Downsample",
+    "LeNet5",
     "MultiheadAttention",
     "Parallel",
     "ResBlock",

@@ -7,6 +7,7 @@ from denoising_diffusion.run.build import (
     pick_device,
 )
 from denoising_diffusion.run.checkpoint import (
+    load_weights,
     note_json,
     read_tensors,
     restore_training_state,
@@ -23,6 +24,7 @@ __all__ = [
     "count_parameters",
     "free_memory_hint",
     "load",
+    "load_weights",
     "note_json",
     "pick_device",
     "read_tensors",

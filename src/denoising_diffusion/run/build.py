@@ -38,6 +38,7 @@ def _network(config: RunConfig, facts: DataFacts) -> nn.Module:
             in_dim=facts.shape[0],
             hidden=options.hidden,
             num_layers=options.num_layers,
+            num_octaves=options.num_octaves,
             num_classes=classes,
         )
     if len(facts.shape) != 3:
