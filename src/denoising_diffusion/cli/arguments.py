@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
 
+_GRID = "label×guidance"
+
 
 @dataclass(frozen=True)
 class Train:
@@ -97,6 +99,12 @@ class Sample:
     """A .png or .npz file; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
     gif: Annotated[Path | None, arg(metavar="PATH")] = None
     """Also write the walk from noise to samples as an animation."""
+    gif_of: Literal["state", "estimate", "both"] = "state"
+    """What it shows: x_t, the estimate of x_0, or both, one above the other."""
+    strip: Annotated[Literal["guidance", "forward"] | None, arg(metavar="guidance|forward")] = None
+    """Instead of samples: one label at rising guidance, or training data at rising t."""
+    grid: Annotated[Literal["label×guidance", "labelxguidance"] | None, arg(metavar=_GRID)] = None
+    """Instead of samples: all labels at rising guidance, from the same noise."""
     overwrite: bool = False
     """Replace files that exist."""
 

@@ -21,6 +21,7 @@ from denoising_diffusion.cli.arguments import (
 from denoising_diffusion.config import DataConfig, RunConfig
 from denoising_diffusion.jobs import (
     ImageScoring,
+    Outputs,
     SampleOptions,
     TrainResult,
     plan,
@@ -58,14 +59,7 @@ def run(command: object) -> None:
                 )
             )
         case Sample():
-            files = sample_run(
-                command.run,
-                _options(command.options),
-                out=command.out,
-                gif=command.gif,
-                overwrite=command.overwrite,
-            )
-            print("\n".join(map(str, files)))
+            _sample(command)
         case Evaluate():
             _evaluate(command)
         case Recipes():
@@ -79,6 +73,21 @@ def run(command: object) -> None:
 def _say(text: str) -> None:
     if distributed.is_main():
         print(f"ddpm: {text}", file=sys.stderr)
+
+
+def _sample(command: Sample) -> None:
+    outputs = Outputs(
+        out=command.out,
+        gif=command.gif,
+        gif_of=command.gif_of,
+        strip=command.strip,
+        grid=command.grid is not None,
+        overwrite=command.overwrite,
+    )
+    with distributed.processes(pick_device("auto").type):
+        files = sample_run(command.run, _options(command.options), outputs)
+    if distributed.is_main():
+        print("\n".join(map(str, files)))
 
 
 def _train(command: Train) -> None:

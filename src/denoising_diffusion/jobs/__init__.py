@@ -4,7 +4,7 @@ from denoising_diffusion.jobs.evaluation import evaluate_points, table
 from denoising_diffusion.jobs.image_scores import ImageScoring, evaluate_images
 from denoising_diffusion.jobs.prepare import read_data, with_facts
 from denoising_diffusion.jobs.runs import TrainResult, resume_run, train_run
-from denoising_diffusion.jobs.sample_run import sample_run
+from denoising_diffusion.jobs.sample_run import Outputs, sample_run
 from denoising_diffusion.jobs.sampling import SampleOptions, plan, read_npz
 from denoising_diffusion.jobs.scoring import score, score_samples
 from denoising_diffusion.jobs.training import Diverged, Interrupted
@@ -13,6 +13,7 @@ __all__ = [
     "Diverged",
     "ImageScoring",
     "Interrupted",
+    "Outputs",
     "SampleOptions",
     "TrainResult",
     "evaluate_images",

@@ -61,7 +61,11 @@ def picture_of(facts: DataFacts, x: Tensor, labels: Tensor | None) -> Image:
 
 
 def animate(
-    diffusion: GaussianDiffusion, facts: DataFacts, plan: Plan, state: Path, estimate: Path | None
+    diffusion: GaussianDiffusion,
+    facts: DataFacts,
+    plan: Plan,
+    state: Path | None,
+    estimate: Path | None,
 ) -> list[Step]:
     """Write the walk of the plan's samples as GIFs: x_t, and the estimate of x_start.
 
@@ -76,6 +80,31 @@ def animate(
         if path is not None:
             _write_walk(path, facts, plan, tensors, [s.t for s in steps])
     return steps
+
+
+def animate_one(
+    diffusion: GaussianDiffusion, facts: DataFacts, plan: Plan, path: Path, what: str
+) -> None:
+    """Write one GIF of the walk: of its "state", its "estimate", or "both", one above the other.
+
+    Raises:
+        ValueError: "both" for points.
+    """
+    if what != "both":
+        state, estimate = (path, None) if what == "state" else (None, path)
+        animate(diffusion, facts, plan, state, estimate)
+        return
+    if len(facts.shape) == 1:
+        raise ValueError("states and estimates stand above each other for images alone")
+    steps = list(walk(diffusion, plan))
+    kept = [steps[i] for i in thin(len(steps))]
+    frames = grid_frames(
+        [torch.cat([s.x, s.x_start]) for s in kept],
+        plan.num,
+        [f"t = {s.t:g}" for s in kept],
+        row_names=("x_t", "x_0"),
+    )
+    write_gif(frames, path, fps=10)
 
 
 def _write_walk(
@@ -184,7 +213,7 @@ def evaluation_pictures(evidence: Evidence, class_names: Sequence[str], path: Pa
     proportions, real = evidence.proportions, evidence.reference_proportions
     save_picture(files[0], plot_label_histogram(proportions, real, class_names))
     nearest = evidence.distances.argsort()[: 2 * PAIRS]
-    pairs = pair_grid(to_uint8(evidence.samples[nearest]), to_uint8(evidence.nearest[nearest]))
+    pairs = pair_grid(evidence.samples[nearest], evidence.nearest[nearest])
     save_picture(files[1], pairs)
     if evidence.confusion is None:
         return files[:2]

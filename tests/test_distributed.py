@@ -1,0 +1,314 @@
+"""Two processes equal one. As a script under torchrun this file is what the processes run."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from denoising_diffusion import distributed
+from denoising_diffusion.config import MLPConfig, RunConfig, ScheduleConfig
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.ema import EMA
+from denoising_diffusion.jobs import prepare
+from denoising_diffusion.jobs import training as training_job
+from denoising_diffusion.nn import MLP, UNet
+from denoising_diffusion.recipes import recipe
+from denoising_diffusion.run import RunFolder
+from denoising_diffusion.schedule import Schedule, cosine_beta_schedule
+from denoising_diffusion.seeds import stream
+from denoising_diffusion.training import train
+
+T = 10
+STOPPED_AFTER = 20
+
+
+def tiny(**training) -> RunConfig:
+    config = recipe("spiral")
+    options = {"epochs": 8, "batch_size": 60, "warmup_steps": 0, "label_dropout": 0.0, **training}
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, size=300),
+        network=MLPConfig(hidden=8, num_layers=1),
+        schedule=ScheduleConfig(timesteps=5),
+        training=dataclasses.replace(config.training, **options),
+    )
+
+
+def diffusion(shape: tuple[int, ...]) -> GaussianDiffusion:
+    torch.manual_seed(0)
+    if len(shape) == 1:
+        network = MLP(T, in_dim=2, hidden=8, num_layers=2, num_classes=3)
+    else:
+        network = UNet(1, 4, T, channel_multipliers=(1, 2), block_groups=2, num_classes=3)
+    return GaussianDiffusion(Schedule.from_betas(cosine_beta_schedule(T)), shape, network)
+
+
+def examples(n: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(n, *shape, generator=generator)
+    return x, torch.randint(1, 4, (n,), generator=generator)
+
+
+def steps_of(shape: tuple[int, ...], optimizer: str) -> dict[str, torch.Tensor]:
+    """Six steps with everything that `train` offers: weights, average, losses, held-out loss."""
+    config = tiny(label_dropout=0.3)
+    model, data = diffusion(shape), examples(21, shape)
+    ema = EMA(model, 0.9)
+    taken = train(
+        model,
+        prepare.diffusion_loss(config),
+        data,
+        getattr(torch.optim, optimizer)(model.parameters(), lr=1e-2),
+        steps=6,
+        batch_size=8,
+        seed=5,
+        ema=ema,
+        learning_rate=lambda k: 0.02 / k,
+        max_grad_norm=0.1,
+    )
+    found = {"losses": torch.stack([s.loss for s in taken])}
+    held_out = prepare.validation_loss(model.eval(), examples(2501, shape)[:2], config)
+    found["held_out"] = torch.tensor(held_out, dtype=torch.float64)
+    found |= {f"weight.{k}": v.detach() for k, v in model.named_parameters()}
+    return found | {f"average.{k}": v for k, v in ema.model.named_parameters()}
+
+
+def points_in_float64() -> dict[str, torch.Tensor]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        return steps_of((2,), "Adam")
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def images() -> dict[str, torch.Tensor]:
+    # Adam would turn the rounding of gradients that are zero but for it into whole steps.
+    return steps_of((1, 8, 8), "SGD")
+
+
+def together(part: torch.Tensor) -> torch.Tensor:
+    """The parts of all processes in one tensor."""
+    total = len(part) * distributed.world_size()
+    whole = torch.zeros(total, *part.shape[1:], dtype=part.dtype)
+    whole[distributed.share(total)] = part
+    return distributed.all_sum(whole)
+
+
+def draws() -> dict[str, torch.Tensor]:
+    """What the loss hands to the model, for a global batch of 12."""
+    found: dict[str, torch.Tensor] = {}
+
+    class Spy(GaussianDiffusion):
+        def p_losses(self, x_start, t, noise, *conditions, loss):
+            found.update(x=x_start, t=t, noise=noise, labels=conditions[0])
+            return x_start.sum(1)
+
+    model = diffusion((2,))
+    spy = Spy(model.schedule, (2,), model.denoise_fn)
+    x, labels = examples(12, (2,))
+    mine = distributed.share(12)
+    loss = prepare.diffusion_loss(tiny(label_dropout=0.5))
+    loss(spy, (x[mine], labels[mine]), stream(3, "step", 0))
+    return {k: together(v) for k, v in found.items()}
+
+
+def whole_run(folder: Path) -> dict[str, torch.Tensor]:
+    """A run that the last process asks to stop at step 13, and that then goes on to its end."""
+    config, chosen = tiny(), RunFolder(folder)
+    data = prepare.read_data(config)
+    config = prepare.with_facts(config, data)
+    if distributed.is_main():
+        chosen.create(config)
+    distributed.barrier()
+    previews: list[int] = []
+
+    def trainer() -> training_job.Trainer:
+        made = training_job.Trainer(
+            chosen, config, data, torch.device("cpu"), lambda _, epoch: previews.append(epoch)
+        )
+        made.restore()
+        return made
+
+    first = trainer()
+    asked = distributed.rank() == distributed.world_size() - 1
+    several = distributed.world_size() > 1
+    with pytest.raises(training_job.Interrupted):
+        first.run(lambda: asked and first.step >= (13 if several else STOPPED_AFTER))
+    stopped = first.step
+    second = trainer()
+    started = second.step
+    second.run(lambda: False)
+    history = chosen.read_history()
+    values = [[row["loss"], row["val_loss"], row["step"]] for row in history]
+    numbers = [stopped, started, second.step, len(history), len(previews)]
+    found = {f"weight.{k}": v.detach() for k, v in second.sampling_model.named_parameters()}
+    return found | {
+        "history": torch.tensor(values, dtype=torch.float64),
+        "numbers": together(torch.tensor([numbers])),
+    }
+
+
+def writers_but_the_first_fail() -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("only the first process writes")
+
+    if distributed.rank() > 0:
+        training_job.write_tensors = refuse
+        RunFolder.write_text = refuse
+        RunFolder.append_history = refuse
+
+
+def facts() -> dict[str, torch.Tensor]:
+    """Small answers, of every process."""
+    n = distributed.rank()
+    prepare._seconds_per_step = lambda config, precision, *_: n if precision == "float32" else 1 - n
+    image_batch = (torch.zeros(4, 1, 8, 8),)
+    resolved = prepare.resolve_precision(
+        tiny(precision="auto"), image_batch, torch.device("cpu")
+    ).training.precision
+    with pytest.raises(ValueError) as refused:
+        steps = {"steps": 1, "batch_size": 7, "seed": 0}
+        train(diffusion((2,)), lambda *_: torch.zeros(()), examples(9, (2,)), None, **steps)
+    text = "batch_size must be divisible by the number of processes, 2, got 7"
+    weight = torch.ones(1) * (n + 1)
+    answers = [n, distributed.world_size(), distributed.is_main(), resolved == "float32"]
+    answers += [str(refused.value) == text, distributed.broadcast_object(f"from {n}") == "from 0"]
+    answers += [distributed.all_sum(weight).item(), weight.item()]
+    return {"answers": together(torch.tensor([answers], dtype=torch.float64))}
+
+
+def in_every_process(out: Path) -> None:
+    """All of the above, written by the first process; every process must have found the same."""
+    torch.set_num_threads(1)
+    with distributed.processes("cpu"):
+        writers_but_the_first_fail()
+        found = {
+            f"{name}/{key}": value
+            for name, results in (
+                ("points", points_in_float64()),
+                ("images", images()),
+                ("draws", draws()),
+                ("run", whole_run(out / "run")),
+                ("facts", facts()),
+            )
+            for key, value in results.items()
+        }
+        for name, value in found.items():
+            assert torch.equal(distributed.all_sum(value), 2 * value), name
+    assert distributed.world_size() == 1
+    if distributed.is_main():
+        save_file({k: v.contiguous().clone() for k, v in found.items()}, out / "found.safetensors")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    out = tmp_path_factory.mktemp("two")
+    launch = "-m torch.distributed.run --standalone --nproc-per-node 2".split()
+    subprocess.run(
+        [sys.executable, *launch, __file__, str(out)],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
+    found = load_file(out / "found.safetensors")
+
+    def of(name: str) -> dict[str, torch.Tensor]:
+        prefix = f"{name}/"
+        return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+
+    return of
+
+
+def assert_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor], **tolerance: float):
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, msg=lambda m, n=name: f"{n}: {m}", **tolerance)
+
+
+def test_two_processes_train_points_as_one_does(two):
+    assert_equal(points_in_float64(), two("points"), rtol=1e-10, atol=1e-12)
+
+
+def test_two_processes_train_images_as_one_does(two):
+    assert_equal(images(), two("images"), rtol=1e-5, atol=1e-7)
+
+
+def test_every_example_meets_the_draws_that_one_process_gives_it(two):
+    one = draws()
+    assert (one["labels"] == 0).any()
+    assert (one["labels"] != 0).any()
+    assert_equal(one, two("draws"), rtol=0, atol=0)
+
+
+def test_a_run_of_two_processes_stops_goes_on_and_ends_as_one_does(two, tmp_path):
+    one, both = whole_run(tmp_path / "run"), two("run")
+    numbers, each = one.pop("numbers"), both.pop("numbers")
+    assert numbers[0, 0] == numbers[0, 1] == STOPPED_AFTER
+    assert torch.equal(each[0], numbers[0])
+    assert torch.equal(each[1, :4], numbers[0, :4])
+    assert each[1, 4] == 0
+    assert_equal(one, both, rtol=1e-3, atol=1e-5)
+
+
+def test_every_process_knows_its_place_and_hears_the_first(two):
+    first, second = two("facts")["answers"].tolist()
+    assert first == [0, 2, 1, 1, 1, 1, 3, 1]
+    assert second == [1, 2, 0, 1, 1, 1, 3, 2]
+
+
+def test_a_lone_process_is_all_there_is():
+    assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
+    assert distributed.share(7) == slice(0, 7)
+    tensor = torch.arange(3.0)
+    assert torch.equal(distributed.all_sum(tensor), tensor)
+    assert distributed.broadcast_object("x") == "x"
+    distributed.barrier()
+    with distributed.processes("mps"):
+        assert distributed.world_size() == 1
+
+
+def launched(monkeypatch, rank: int, size: int) -> None:
+    for name, value in (("RANK", rank), ("WORLD_SIZE", size), ("LOCAL_RANK", rank)):
+        monkeypatch.setenv(name, str(value))
+
+
+@pytest.mark.parametrize(("rank", "size", "main"), [(0, 2, True), (1, 2, False), (0, 1, True)])
+def test_outside_the_group_the_first_process_alone_speaks(monkeypatch, rank, size, main):
+    launched(monkeypatch, rank, size)
+    assert distributed.is_main() is main
+
+
+def test_one_process_of_torchrun_needs_no_group(monkeypatch):
+    launched(monkeypatch, 0, 1)
+    with distributed.processes("cpu"):
+        assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        ("mps", "several processes need device cpu or cuda, got mps"),
+        ("cuda", r"needs a CUDA device of its own: LOCAL_RANK is 99, this machine has \d"),
+    ],
+)
+def test_devices_that_several_processes_cannot_share_are_refused(monkeypatch, device, text):
+    launched(monkeypatch, 99, 100)
+    with pytest.raises(ValueError, match=text), distributed.processes(device):
+        pass
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    with pytest.raises(ValueError, match="batch_size must be divisible by the number of pro.*, 3,"):
+        distributed.share(8)
+    monkeypatch.setattr(distributed, "rank", lambda: 2)
+    assert distributed.share(9) == slice(6, 9)
+
+
+if __name__ == "__main__":
+    in_every_process(Path(sys.argv[1]))
