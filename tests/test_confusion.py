@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -34,10 +36,7 @@ def cells(image, box, count):
     )
     mask = dark(image)
     return np.array(
-        [
-            [mask[a:b, c:d].mean() for c, d in zip(columns, columns[1:], strict=False)]
-            for a, b in zip(rows, rows[1:], strict=False)
-        ]
+        [[mask[a:b, c:d].mean() for c, d in pairwise(columns)] for a, b in pairwise(rows)]
     )
 
 

@@ -92,10 +92,12 @@ def test_small_distances_far_from_the_origin_are_exact(offset):
     assert torch.equal(distances, exact)
 
 
-def test_float32_products_would_choose_wrongly():
-    # Two rows at 1 and 1 + 1e-7 of a point at 30: the gap is below the float32 rounding of 900.
-    y = torch.tensor([[30.0, 0.0], [30.0, 1e-4], [-30.0, 0.0]])
-    x = torch.tensor([[31.0, 1e-4], [31.0, 0.0]])
+def test_gaps_below_the_rounding_of_float32_products_are_seen():
+    # Squared distances of 1 and 1 + 1e-6 beside squared norms of 900.
+    y = torch.tensor([[30.0, 1e-3], [30.0, 0.0], [-60.0, 0.0]])
+    x = torch.tensor([[31.0, 0.0], [31.0, 1e-3]])
+    squares = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
+    assert squares.argmin(1).tolist() != [1, 0]
     assert nearest(x, y)[1].tolist() == [1, 0]
 
 
@@ -149,6 +151,11 @@ def test_a_set_against_itself(repeats):
     assert density == pytest.approx((3 + 1 if repeats == 1 else repeats) / 3)
 
 
+def test_one_point_over_and_over():
+    x = torch.full((6, 3), 0.1)
+    assert all_four(x, x, 2) == (1, 1, 3, 1)
+
+
 def test_sets_far_apart():
     assert all_four(normal(50, 4), normal(50, 4, seed=1) + 100, 3) == (0, 0, 0, 0)
 
@@ -177,9 +184,11 @@ def test_a_dropped_mode_costs_its_share():
 def test_two_sets_of_one_law_have_the_expected_density_and_coverage(n, m, k):
     # Naeem et al. 2020, lemmas 1 and 2: means over many draws, within four standard errors.
     scores = np.array(
-        [density_coverage(normal(n, 4, seed=2 * i), normal(m, 4, seed=2 * i + 1), k)
-         for i in range(300)]
-    )  # fmt: skip
+        [
+            density_coverage(normal(n, 4, seed=2 * i), normal(m, 4, seed=2 * i + 1), k)
+            for i in range(300)
+        ]
+    )
     expected = 1 - math.prod((m - i) / (n + m - i) for i in range(1, k + 1))
     error = scores.std(0, ddof=1) / math.sqrt(len(scores))
     assert abs(scores[:, 0].mean() - 1) < 4 * error[0]
@@ -218,11 +227,11 @@ def test_fresh_draws_have_a_ratio_near_one():
     assert np.std(logs) < 0.1
 
 
-def test_half_copies_are_seen_by_their_shares():
+def test_noisy_copies_have_the_ratio_of_their_noise():
     train = normal(300, 20)
     noisy = train[:100] + 0.1 * normal(100, 20, seed=1)
     ratio = memorisation(noisy, train, normal(100, 20, seed=2)).ratio
-    # The copies lie at 0.1 sqrt(20), in the median nearly; unseen rows further away by far.
+    # The copies lie about 0.1 sqrt(20) from their originals, and far from all other rows.
     away = cdist(normal(100, 20, seed=2), train).min(1)
     assert ratio == pytest.approx(0.1 * math.sqrt(20) / np.median(away), rel=0.05)
 
@@ -263,6 +272,8 @@ def test_neighbours_complain_about_rows():
         memorisation(x, x, normal(5, 2))
     with pytest.raises(ValueError, match="held_out has no rows"):
         memorisation(x, x, x[:0])
+    with pytest.raises(ValueError, match=r"samples and train .*got \(5,\) and \(5,\)"):
+        memorisation(x[:, 0], x[:, 0], x[:, 0])
 
 
 def test_neighbours_complain_about_k():

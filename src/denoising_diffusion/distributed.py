@@ -32,7 +32,7 @@ def is_main() -> bool:
 
 
 def share(n: int) -> slice:
-    """This process's part of a global batch of n rows: the parts are equal and contiguous.
+    """The part of this process of a global batch of n rows: the parts are equal and contiguous.
 
     Raises:
         ValueError: n is not divisible by the number of processes.

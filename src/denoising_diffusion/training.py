@@ -57,7 +57,7 @@ def train(
     Within `distributed.processes` every process calls it with equal arguments and takes its share
     of each batch. Gradients are averaged, so all hold the same weights after every step, and they
     equal those of one process to rounding. Every parameter must take part in the loss; buffers are
-    not exchanged.
+    those of the first process.
 
     Args:
         model: the module to train.
@@ -140,10 +140,7 @@ class _Scored(nn.Module):
 def _scored(model: nn.Module, loss: BatchLoss) -> Callable[[Batch, torch.Generator], Tensor]:
     """(batch, generator) -> the loss of this process's part, whose gradient is that of all."""
     scored = _Scored(model, loss)
-    if world_size() == 1:
-        return scored
-    # Buffers here are constant tables; sending them with every step would only cost time.
-    return DistributedDataParallel(scored, broadcast_buffers=False)
+    return scored if world_size() == 1 else DistributedDataParallel(scored)
 
 
 class _Order:

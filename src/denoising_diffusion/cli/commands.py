@@ -125,7 +125,8 @@ def configuration(command: Train) -> RunConfig:
     }
     base["training"] |= {k: v for k, v in training.items() if v is not None}
     if command.data is not None:
-        base["data"] |= {"path": str(command.data)}
+        # Resolved, so that the run can be resumed from any folder.
+        base["data"] |= {"path": str(command.data.resolve())}
     elif base["data"]["path"] == "FILE":
         raise ValueError("the recipe points needs --data FILE.csv or FILE.npy")
     return read_config(RunConfig, base)

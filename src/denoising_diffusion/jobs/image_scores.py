@@ -73,7 +73,8 @@ def evaluate_images(
         ValueError: images of another shape than the data's, or more or fewer than can be compared.
     """
     how = how or ImageScoring()
-    n = _checked_number(data, images)
+    n = len(images)
+    check_comparable(data, tuple(images.shape[1:]), n)
     with torch.enable_grad():
         judges = [judge(data, seed) for seed in range(how.classifiers)]
     found = [_distances(j, data, images) for j in judges]
@@ -111,16 +112,21 @@ def evaluate_images(
     )
 
 
-def _checked_number(data: Dataset, images: Tensor) -> int:
-    n, most = len(images), min(len(data.train), len(data.reference))
-    if images.shape[1:] != data.train.shape[1:]:
+def check_comparable(data: Dataset, shape: tuple[int, ...], n: int) -> None:
+    """Complain about n images of this shape that cannot be compared with the data.
+
+    Raises:
+        ValueError: another shape than the data's, too few or too many, or data without classes.
+    """
+    if shape != data.shape:
         raise ValueError(
-            f"samples of shape {tuple(images.shape[1:])} cannot be compared with "
-            f"{data.name}, {tuple(data.train.shape[1:])}"
+            f"samples of shape {shape} cannot be compared with {data.name}, {data.shape}"
         )
+    if data.train_labels is None:
+        raise ValueError(f"data {data.name} has no classes to train a classifier on")
+    most = min(len(data.train), len(data.reference))
     if not 2 <= n <= most:
         raise ValueError(f"num must lie in 2..{most}, the real images to compare with, got {n}")
-    return n
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,11 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.jobs import pictures
 from denoising_diffusion.jobs.drawing import draw_file, origin
 from denoising_diffusion.jobs.evaluation import evaluate_points
-from denoising_diffusion.jobs.image_scores import ImageScoring, evaluate_images
+from denoising_diffusion.jobs.image_scores import (
+    ImageScoring,
+    check_comparable,
+    evaluate_images,
+)
 from denoising_diffusion.jobs.sampling import Plan, read_npz
 from denoising_diffusion.run import RunFolder
 
@@ -35,6 +39,8 @@ def score(
     With several processes all draw and the first one scores; the others get no scores.
     """
     facts = folder.facts(config)
+    if len(facts.shape) == 3:
+        check_comparable(data, facts.shape, chosen.num)
     key = hashlib.sha256(json.dumps(origin(model, chosen), sort_keys=True).encode()).hexdigest()
     file = folder.samples / f"evaluation-{key[:12]}.npz"
     if not distributed.broadcast_object(_readable(file)):

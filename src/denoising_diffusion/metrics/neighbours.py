@@ -138,7 +138,7 @@ def memorisation(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorisati
     if not samples.shape[1:] == train.shape[1:] == held_out.shape[1:]:
         shapes = ", ".join(str(tuple(v.shape)) for v in (samples, train, held_out))
         raise ValueError(f"samples, train and held_out must have rows of one shape, got {shapes}")
-    flat, rows, unseen = (v.reshape(len(v), -1) for v in (samples, train, held_out))
+    flat, rows, unseen = (v.flatten(1) if v.ndim > 2 else v for v in (samples, train, held_out))
     _check("samples", flat, "train", rows)
     _check("held_out", unseen, "train", rows)
     distances, indices = nearest(flat, rows)
