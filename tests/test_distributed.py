@@ -72,9 +72,9 @@ def steps_of(shape: tuple[int, ...], optimizer: str) -> dict[str, torch.Tensor]:
         learning_rate=lambda k: 0.02 / k,
         max_grad_norm=0.1,
     )
-    found = {"losses": torch.stack([s.loss for s in taken])}
+    losses = torch.stack([s.loss for s in taken])
     held_out = prepare.validation_loss(model.eval(), examples(2501, shape), config)
-    found["held_out"] = torch.tensor(held_out, dtype=torch.float64)
+    found = {"losses": losses, "held_out": torch.tensor(held_out, dtype=torch.float64)}
     found |= {f"weight.{k}": v.detach() for k, v in model.named_parameters()}
     return found | {f"average.{k}": v for k, v in ema.model.named_parameters()}
 
@@ -146,10 +146,8 @@ def whole_run(folder: Path) -> dict[str, torch.Tensor]:
     values = [[row["loss"], row["val_loss"], row["step"]] for row in history]
     numbers = [first.step, started, second.step, len(history), len(previews)]
     found = {f"weight.{k}": v.detach() for k, v in second.sampling_model.named_parameters()}
-    return found | {
-        "history": torch.tensor(values, dtype=torch.float64),
-        "numbers": together(torch.tensor([numbers])),
-    }
+    found["history"] = torch.tensor(values, dtype=torch.float64)
+    return found | {"numbers": together(torch.tensor([numbers]))}
 
 
 def writers_but_the_first_fail() -> None:
@@ -172,7 +170,10 @@ def facts() -> dict[str, torch.Tensor]:
         steps = {"steps": 1, "batch_size": 7, "seed": 0}
         train(diffusion((2,)), lambda *_: torch.zeros(()), examples(9, (2,)), None, **steps)
     text = "batch_size must be divisible by the number of processes, 2, got 7"
-    weight = torch.ones(1) * (n + 1)
+    weight = torch.full((1,), n + 1.0)
+    if n == 0:
+        with distributed.alone():
+            steps_of((2,), "SGD")  # would wait for the other process for ever
     answers = [n, distributed.world_size(), distributed.is_main(), resolved == "float32"]
     answers += [str(refused.value) == text, distributed.broadcast_object(f"from {n}") == "from 0"]
     answers += [distributed.all_sum(weight).item(), weight.item()]
@@ -226,8 +227,7 @@ def test_two_processes_train_images_as_one_does(two):
 
 def test_every_example_meets_the_draws_that_one_process_gives_it(two):
     one = draws()
-    assert (one["labels"] == 0).any()
-    assert (one["labels"] != 0).any()
+    assert 0 < (one["labels"] == 0).sum() < 12
     assert_equal(one, two("draws"), rtol=0, atol=0)
 
 
@@ -250,8 +250,7 @@ def test_every_process_knows_its_place_and_hears_the_first(two):
 def test_a_lone_process_is_all_there_is():
     assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
     assert distributed.share(7) == slice(0, 7)
-    tensor = torch.arange(3.0)
-    assert torch.equal(distributed.all_sum(tensor), tensor)
+    assert distributed.all_sum(torch.arange(3.0)).tolist() == [0, 1, 2]
     assert distributed.broadcast_object("x") == "x"
     distributed.barrier()
     with distributed.processes("mps"):

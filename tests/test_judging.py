@@ -12,6 +12,7 @@ from denoising_diffusion.data import load_dataset
 from denoising_diffusion.jobs import ImageScoring, SampleOptions, evaluate_images, plan, read_npz
 from denoising_diffusion.jobs import classifier as classifier_module
 from denoising_diffusion.jobs import drawing as drawing_module
+from denoising_diffusion.jobs import sampling as sampling_module
 from denoising_diffusion.jobs.classifier import judge
 from denoising_diffusion.jobs.drawing import draw_file
 from denoising_diffusion.jobs.prepare import read_data, with_facts
@@ -172,7 +173,7 @@ def test_a_kill_keeps_the_finished_pieces(tmp_path, monkeypatch, small):
     monkeypatch.setattr(drawing_module, "batch_size", lambda _: 16)
     draw_file(model, facts, chosen, tmp_path / "whole.npz")
     drawn = []
-    original = drawing_module.walk
+    original = sampling_module.walk
 
     def killed(diffusion, plan, first, num):
         if first == 32 and len(drawn) == 2:
@@ -180,7 +181,7 @@ def test_a_kill_keeps_the_finished_pieces(tmp_path, monkeypatch, small):
         drawn.append(first)
         return original(diffusion, plan, first, num)
 
-    monkeypatch.setattr(drawing_module, "walk", killed)
+    monkeypatch.setattr(sampling_module, "walk", killed)
     with pytest.raises(KeyboardInterrupt):
         draw_file(model, facts, chosen, tmp_path / "b.npz")
     parts = tmp_path / ".b.npz.parts"

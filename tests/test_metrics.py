@@ -180,5 +180,5 @@ def test_points_complain():
         arc_histogram_tv(normal(0, 2), SPIRAL)
     with pytest.raises(ValueError, match="bins"):
         arc_histogram_tv(normal(3, 2), SPIRAL, bins=0)
-    with pytest.raises(ValueError, match=r"\(n, d\) and \(m, d\)"):
+    with pytest.raises(ValueError, match=r"\(n, d\), \(m, d\)"):
         nearest_distance(normal(3, 2), normal(3, 3))

@@ -146,8 +146,11 @@ def test_signal_left_at_the_end_is_warned_of_with_numbers():
         "does not reach noise: alpha_cumprod is 0.25 at T = 2 (at most 0.001 is advised), so x_T "
         "keeps 0.5 of the data"
     )
-    with pytest.warns(UserWarning, match=re.escape(message)):
+    with pytest.warns(UserWarning, match=re.escape(message)) as found:
         Schedule.from_alpha_cumprod(tensor(0.5, 0.25))
+        Schedule.from_betas(tensor(0.5, 0.5))
+        Schedule(tensor(1, 0.7, 0.5), tensor(0, 0.51**0.5, 0.75**0.5))
+    assert [w.filename for w in found] == [__file__] * 3  # each points at the line that made it
 
 
 def test_no_warning_up_to_the_limit():

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -10,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 Value = TypeVar("Value")
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 def world_size() -> int:
@@ -88,7 +90,7 @@ def processes(device_type: str) -> Generator[None]:
         ValueError: several processes on a device that is neither, or fewer CUDA devices than
             processes on this machine.
     """
-    if not _launched() or _joined():
+    if not _launched() or _initialized():
         yield
         return
     if device_type not in ("cpu", "cuda"):
@@ -111,8 +113,26 @@ def processes(device_type: str) -> Generator[None]:
         dist.destroy_process_group()
 
 
-def _joined() -> bool:
+@contextlib.contextmanager
+def alone() -> Generator[None]:
+    """Work that this process does by itself, such as scoring: no function here waits for others.
+
+    Within it `world_size` is 1, so `train` trains in one process; it is a generator, whose steps
+    must be taken within it too.
+    """
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def _initialized() -> bool:
     return dist.is_available() and dist.is_initialized()
+
+
+def _joined() -> bool:
+    return _initialized() and not _ALONE.get()
 
 
 def _launched() -> bool:

@@ -41,99 +41,97 @@ _NUMBERS_CLASSIC = RunConfig(
 )
 
 
-def _recipes() -> list[RunConfig]:
-    return [
-        RunConfig(
-            recipe="digits",
-            data=DataConfig("digits"),
-            network=UNetConfig(model_channels=16, channel_multipliers=(1, 2, 4)),
-            training=TrainingConfig(
-                epochs=120,
-                batch_size=64,
-                learning_rate=2e-3,
-                decay=True,
-                warmup_steps=100,
-                prediction="v",
-                label_dropout=0.1,
-                ema_decay=0.995,
-                max_grad_norm=1.0,
-            ),
-            sampling=SamplingConfig("ddim", steps=25, num=898),
+_ALL = (
+    RunConfig(
+        recipe="digits",
+        data=DataConfig("digits"),
+        network=UNetConfig(model_channels=16, channel_multipliers=(1, 2, 4)),
+        training=TrainingConfig(
+            epochs=120,
+            batch_size=64,
+            learning_rate=2e-3,
+            decay=True,
+            warmup_steps=100,
+            prediction="v",
+            label_dropout=0.1,
+            ema_decay=0.995,
+            max_grad_norm=1.0,
         ),
-        RunConfig(
-            recipe="numbers",
-            data=DataConfig("mnist"),
-            network=_NUMBERS_UNET,
-            training=TrainingConfig(
-                epochs=15,
-                batch_size=64,
-                learning_rate=2e-3,
-                decay=True,
-                warmup_steps=300,
-                prediction="v",
-                label_dropout=0.1,
-                ema_decay=0.999,
-                max_grad_norm=1.0,
-            ),
-            sampling=SamplingConfig("ddim", steps=50, num=10_000),
+        sampling=SamplingConfig("ddim", steps=25, num=898),
+    ),
+    RunConfig(
+        recipe="numbers",
+        data=DataConfig("mnist"),
+        network=_NUMBERS_UNET,
+        training=TrainingConfig(
+            epochs=15,
+            batch_size=64,
+            learning_rate=2e-3,
+            decay=True,
+            warmup_steps=300,
+            prediction="v",
+            label_dropout=0.1,
+            ema_decay=0.999,
+            max_grad_norm=1.0,
         ),
+        sampling=SamplingConfig("ddim", steps=50, num=10_000),
+    ),
+    _NUMBERS_CLASSIC,
+    replace(
         _NUMBERS_CLASSIC,
-        replace(
-            _NUMBERS_CLASSIC,
-            recipe="numbers-classic-plain",
-            network=replace(_NUMBERS_UNET, middle_attention=False),
-        ),
-        replace(
-            _NUMBERS_CLASSIC,
-            recipe="numbers-guided-classic",
-            data=DataConfig("mnist"),
-            training=replace(_CLASSIC_IMAGES, label_dropout=0.2),
-            sampling=SamplingConfig(guidance_scale=2, num=10_000),
-        ),
-        RunConfig(
-            recipe="spiral",
-            data=DataConfig("spiral", size=300_000),
-            network=_POINTS_NETWORK,
-            schedule=_POINTS_SCHEDULE,
-            training=_POINTS_TRAINING,
-            sampling=_POINTS_SAMPLING,
-        ),
-        RunConfig(
-            recipe="spiral-classic",
-            data=DataConfig("spiral", size=10_000),
-            network=MLPConfig(hidden=16),
-            schedule=_CLASSIC_SCHEDULE,
-            training=TrainingConfig(epochs=100, precision="float32"),
-            sampling=_POINTS_SAMPLING,
-        ),
-        RunConfig(
-            recipe="patterns",
-            data=DataConfig("patterns", size=300_000),
-            network=replace(_POINTS_NETWORK, hidden=128),
-            schedule=_POINTS_SCHEDULE,
-            training=replace(_POINTS_TRAINING, epochs=30, label_dropout=0.1),
-            sampling=SamplingConfig(num=30_000),
-        ),
-        RunConfig(
-            recipe="patterns-classic",
-            data=DataConfig("patterns", size=9_000),
-            network=MLPConfig(hidden=32),
-            schedule=_CLASSIC_SCHEDULE,
-            training=TrainingConfig(epochs=100, label_dropout=0.2, precision="float32"),
-            sampling=SamplingConfig(num=30_000),
-        ),
-        RunConfig(
-            recipe="points",
-            data=DataConfig("points", path="FILE"),
-            network=_POINTS_NETWORK,
-            schedule=_POINTS_SCHEDULE,
-            training=replace(_POINTS_TRAINING, batch_size=256, epochs=100),
-            sampling=SamplingConfig(num=2_000),
-        ),
-    ]
+        recipe="numbers-classic-plain",
+        network=replace(_NUMBERS_UNET, middle_attention=False),
+    ),
+    replace(
+        _NUMBERS_CLASSIC,
+        recipe="numbers-guided-classic",
+        data=DataConfig("mnist"),
+        training=replace(_CLASSIC_IMAGES, label_dropout=0.2),
+        sampling=SamplingConfig(guidance_scale=2, num=10_000),
+    ),
+    RunConfig(
+        recipe="spiral",
+        data=DataConfig("spiral", size=300_000),
+        network=_POINTS_NETWORK,
+        schedule=_POINTS_SCHEDULE,
+        training=_POINTS_TRAINING,
+        sampling=_POINTS_SAMPLING,
+    ),
+    RunConfig(
+        recipe="spiral-classic",
+        data=DataConfig("spiral", size=10_000),
+        network=MLPConfig(hidden=16),
+        schedule=_CLASSIC_SCHEDULE,
+        training=TrainingConfig(epochs=100, precision="float32"),
+        sampling=_POINTS_SAMPLING,
+    ),
+    RunConfig(
+        recipe="patterns",
+        data=DataConfig("patterns", size=300_000),
+        network=replace(_POINTS_NETWORK, hidden=128),
+        schedule=_POINTS_SCHEDULE,
+        training=replace(_POINTS_TRAINING, epochs=30, label_dropout=0.1),
+        sampling=SamplingConfig(num=30_000),
+    ),
+    RunConfig(
+        recipe="patterns-classic",
+        data=DataConfig("patterns", size=9_000),
+        network=MLPConfig(hidden=32),
+        schedule=_CLASSIC_SCHEDULE,
+        training=TrainingConfig(epochs=100, label_dropout=0.2, precision="float32"),
+        sampling=SamplingConfig(num=30_000),
+    ),
+    RunConfig(
+        recipe="points",
+        data=DataConfig("points", path="FILE"),
+        network=_POINTS_NETWORK,
+        schedule=_POINTS_SCHEDULE,
+        training=replace(_POINTS_TRAINING, batch_size=256, epochs=100),
+        sampling=SamplingConfig(num=2_000),
+    ),
+)
 
-
-RECIPES: dict[str, RunConfig] = {c.recipe: c for c in _recipes()}
+RECIPES: dict[str, RunConfig] = {c.recipe: c for c in _ALL}
 
 
 def recipe(name: str) -> RunConfig:

@@ -1,5 +1,6 @@
 """Noise schedules: how much signal and how much noise there is at every time."""
 
+import inspect
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ class Schedule:
                 f"T = {self.num_timesteps} (at most {MAX_TERMINAL_ALPHA_CUMPROD:g} is advised), so "
                 f"x_T keeps {math.sqrt(remainder):.3g} of the data, while samplers start from "
                 "noise alone",
-                stacklevel=4,
+                stacklevel=_level_of_caller(),
             )
 
     @classmethod
@@ -269,3 +270,12 @@ def _look_up(table: tuple[Tensor, ...], t: Tensor) -> tuple[Tensor, Tensor]:
         torch.where(exact, alpha[low], norm_t * angle_t.cos()),
         torch.where(exact, sigma[low], norm_t * angle_t.sin()),
     )
+
+
+def _level_of_caller() -> int:
+    """The stack level, for the caller's `warnings.warn`, of the first frame outside this file."""
+    frame, level = inspect.currentframe(), 0
+    # A dataclass's __init__ is compiled from a string, and is no file of anyone's.
+    while frame is not None and frame.f_code.co_filename in (__file__, "<string>"):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,8 @@ from torch import Tensor
 from denoising_diffusion import distributed
 from denoising_diffusion.config import DataFacts
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.jobs.progress import progress
-from denoising_diffusion.jobs.sampling import Plan, batch_size, walk, write_npz
+from denoising_diffusion.jobs.sampling import Plan, batch_size, draw_pieces, write_npz
 from denoising_diffusion.run import write_atomically
-from denoising_diffusion.samplers import Step
 
 _PLAN = "plan.json"
 
@@ -58,7 +55,11 @@ def draw_file(diffusion: GaussianDiffusion, facts: DataFacts, plan: Plan, out: P
     missing = [
         first for first in mine if _read(folder, first, min(batch, plan.num - first)) is None
     ]
-    _fill(diffusion, plan, missing, batch, folder)
+
+    def keep(first: int, x: Tensor) -> None:
+        write_atomically(_file(folder, first), lambda path: _save(path, x))
+
+    draw_pieces(diffusion, plan, missing, batch, keep)
     distributed.barrier()
     if distributed.is_main():
         found = [_read(folder, first, min(batch, plan.num - first)) for first in pieces]
@@ -67,27 +68,9 @@ def draw_file(diffusion: GaussianDiffusion, facts: DataFacts, plan: Plan, out: P
     distributed.barrier()
 
 
-def _fill(
-    diffusion: GaussianDiffusion, plan: Plan, missing: list[int], batch: int, folder: Path
-) -> None:
-    def steps() -> Iterator[Step]:
-        for first in missing:
-            x = torch.empty(0)
-            for step in walk(diffusion, plan, first, min(batch, plan.num - first)):
-                x = step.x
-                yield step
-            write_atomically(_file(folder, first), _saver(x))
-
-    for _ in progress(steps(), len(missing) * plan.steps, "sampling"):
-        pass
-
-
-def _saver(x: Tensor) -> Any:
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, x.cpu().numpy(), allow_pickle=False)
-
-    return save
+def _save(path: Path, x: Tensor) -> None:
+    with path.open("wb") as file:
+        np.save(file, x.numpy(), allow_pickle=False)
 
 
 def _prepare(folder: Path, wanted: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from denoising_diffusion.jobs.classifier import Judge, judge
 from denoising_diffusion.metrics import (
     FeatureStatistics,
     FrechetEstimate,
+    class_proportions,
     confusion_matrix,
     density_coverage,
     frechet_distance,
@@ -20,7 +21,6 @@ from denoising_diffusion.metrics import (
     precision_recall,
     proportion_error,
 )
-from denoising_diffusion.metrics.labels import class_proportions
 from denoising_diffusion.seeds import stream
 
 
@@ -73,43 +73,48 @@ def evaluate_images(
         ValueError: images of another shape than the data's, or more or fewer than can be compared.
     """
     how = how or ImageScoring()
-    n = len(images)
-    check_comparable(data, tuple(images.shape[1:]), n)
+    check_comparable(data, tuple(images.shape[1:]), len(images))
     with torch.enable_grad():
         judges = [judge(data, seed) for seed in range(how.classifiers)]
     found = [_distances(j, data, images) for j in judges]
     order = sorted(range(len(found)), key=lambda i: found[i].estimate.value)
     middle = order[(len(order) - 1) // 2]
-    estimate, first = found[middle].estimate, judges[middle]
-    assert data.reference_labels is not None
-    asked = _asked(data, labels)
-    read = first.read(images)
+    chosen = judges[middle]
     scores: dict[str, Any] = {
-        "fld": estimate.value,
-        "fld_interval": estimate.interval,
+        "fld": found[middle].estimate.value,
+        "fld_interval": found[middle].estimate.interval,
         "floor": found[middle].floor,
         "ceiling": found[middle].ceiling,
-        "label_agreement": None if asked is None else _agreement(asked, read),
-        "classifier_accuracy": first.accuracy,
-        "num_samples": n,
+        "num_samples": len(images),
     }
     if how.classifiers > 1:
         scores["fld_by_classifier"] = [f.estimate.value for f in found]
     if how.classic:
-        scores["classic"] = _classic(first, data, images)
-    neighbours, evidence = _neighbour_scores(first, data, images)
-    classes = len(data.class_names)
-    mixed = {
-        "class_proportions": class_proportions(read, classes).tolist(),
-        "proportion_error": proportion_error(read, data.reference_labels, classes),
+        scores["classic"] = _classic(chosen, data, images)
+    by_class, classes = _class_scores(chosen, data, chosen.read(images), _asked(data, labels))
+    near, neighbours = _neighbour_scores(chosen, data, images)
+    return scores | by_class | near, Evidence(images, *neighbours, *classes)
+
+
+def _class_scores(
+    judge: Judge, data: Dataset, read: Tensor, asked: Tensor | None
+) -> tuple[dict[str, Any], tuple[Tensor | None, Tensor, Tensor]]:
+    """Scores of the classes that were read, and the confusion and both proportions."""
+    assert data.reference_labels is not None
+    count = len(data.class_names)
+    own, real = class_proportions(read, count), class_proportions(data.reference_labels, count)
+    agreement = confusion = None
+    if asked is not None:
+        known = asked >= 0
+        agreement = (read == asked)[known].double().mean().item()
+        confusion = confusion_matrix(asked[known], read[known], count)
+    scores: dict[str, Any] = {
+        "label_agreement": agreement,
+        "classifier_accuracy": judge.accuracy,
+        "class_proportions": own.tolist(),
+        "proportion_error": proportion_error(read, data.reference_labels, count),
     }
-    return scores | mixed | neighbours, Evidence(
-        images,
-        *evidence,
-        None if asked is None else confusion_matrix(asked[asked >= 0], read[asked >= 0], classes),
-        class_proportions(read, classes),
-        class_proportions(data.reference_labels, classes),
-    )
+    return scores, (confusion, own, real)
 
 
 def check_comparable(data: Dataset, shape: tuple[int, ...], n: int) -> None:
@@ -177,10 +182,6 @@ def _asked(data: Dataset, labels: Sequence[str] | None) -> Tensor | None:
     rows = {name: i for i, name in enumerate(data.class_names)}
     asked = torch.tensor([rows.get(v, -1) for v in labels or ()], dtype=torch.long)
     return asked if bool((asked >= 0).any()) else None
-
-
-def _agreement(asked: Tensor, read: Tensor) -> float:
-    return (read == asked)[asked >= 0].double().mean().item()
 
 
 def _neighbour_scores(

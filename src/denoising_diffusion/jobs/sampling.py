@@ -1,7 +1,7 @@
 """Drawing samples from a run, and the files they are written to."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,22 +168,33 @@ def batch_size(diffusion: GaussianDiffusion) -> int:
     return max(1, min(2_000, (400_000 if on_cpu else 4_000_000) // pixels))
 
 
-def draw(diffusion: GaussianDiffusion, plan: Plan) -> Tensor:
-    """All samples of the plan, (num, *data), in the model's space, on the CPU."""
-    batch = batch_size(diffusion)
-    starts = range(0, plan.num, batch)
-    rows: list[Tensor] = []
+def draw_pieces(
+    diffusion: GaussianDiffusion,
+    plan: Plan,
+    firsts: Sequence[int],
+    batch: int,
+    done: Callable[[int, Tensor], None],
+) -> None:
+    """Draw the samples from each of these numbers on, `batch` at a time; `done` takes them."""
 
     def steps() -> Iterator[Step]:
-        for first in starts:
+        for first in firsts:
             x = torch.empty(0)
             for step in walk(diffusion, plan, first, min(batch, plan.num - first)):
                 x = step.x
                 yield step
-            rows.append(x.cpu())
+            done(first, x.cpu())
 
-    for _ in progress(steps(), len(starts) * plan.steps, "sampling"):
+    for _ in progress(steps(), len(firsts) * plan.steps, "sampling"):
         pass
+
+
+def draw(diffusion: GaussianDiffusion, plan: Plan) -> Tensor:
+    """All samples of the plan, (num, *data), in the model's space, on the CPU."""
+    rows: list[Tensor] = []
+    batch = batch_size(diffusion)
+    firsts = range(0, plan.num, batch)
+    draw_pieces(diffusion, plan, firsts, batch, lambda _, x: rows.append(x))
     return torch.cat(rows)
 
 

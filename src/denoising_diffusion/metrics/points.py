@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion.data.curves import Curve
+from denoising_diffusion.metrics.neighbours import nearest
 
 _CHUNK = (
     2**20
@@ -90,17 +91,7 @@ def nearest_distance(points: Tensor, reference: Tensor) -> float:
         ValueError: other shapes, or no points on either side.
     """
     _check_some(points)
-    _check_some(reference)
-    if points.ndim != 2 or reference.ndim != 2 or points.shape[1] != reference.shape[1]:
-        shapes = f"{tuple(points.shape)} and {tuple(reference.shape)}"
-        raise ValueError(f"points and reference must have shapes (n, d) and (m, d), got {shapes}")
-    rows = reference.detach().to("cpu", torch.float64)
-    exact = "donot_use_mm_for_euclid_dist"  # products of matrices would lose small distances
-    nearest = [
-        torch.cdist(x, rows, compute_mode=exact).amin(1)
-        for x in points.detach().to("cpu", torch.float64).split(max(1, _CHUNK // len(rows)))
-    ]
-    return float(torch.cat(nearest).mean())
+    return float(nearest(points, reference)[0].mean())
 
 
 def _check_some(points: Tensor) -> None:
