@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from denoising_diffusion.cli.arguments import parse
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -32,3 +34,12 @@ def test_every_python_block_of_the_readme_runs(tmp_path):
             [sys.executable, "-c", short], capture_output=True, text=True, cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_every_command_of_the_readme_is_understood():
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]
+    commands = [words[1:] for words in lines if words and words[0].endswith("ddpm")]
+    assert len(commands) >= 10
+    for words in commands:
+        parse(words)
