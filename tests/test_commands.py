@@ -156,14 +156,16 @@ def test_a_damaged_run_is_refused_in_one_line(workplace, tmp_path, harm):
 
 
 @pytest.mark.slow
-def test_two_processes_train_sample_and_score_as_one(workplace):
+def test_two_processes_train_sample_and_score_as_one(workplace, tmp_path):
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *launch, "-m", "denoising_diffusion", *_train("two", "--threads", "1")],
         cwd=workplace,
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A cache of its own: classifiers are trained here too.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path)},
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Fréchet distance") == 1

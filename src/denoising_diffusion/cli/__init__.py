@@ -34,7 +34,7 @@ def _guarded(command: object) -> int:
     except Interrupted as stop:
         return _say(str(stop), 130)
     except KeyboardInterrupt:
-        return _say("stopped", 130)
+        return _say("stopped; the same command goes on from what is saved", 130)
     except (ValueError, TypeError, FileExistsError) as error:
         return _say(f"error: {error}", 2)
     except Diverged as error:

@@ -24,6 +24,7 @@ from denoising_diffusion.jobs import (
     Outputs,
     SampleOptions,
     TrainResult,
+    draw_evaluation,
     plan,
     read_data,
     read_npz,
@@ -170,10 +171,8 @@ def _options(given: SamplingOptions) -> SampleOptions:
 
 def _evaluate(command: Evaluate) -> None:
     how = ImageScoring(classifiers=command.lenet_seeds, classic=command.classic)
-    device = pick_device("auto").type
-    with distributed.processes(device):
-        is_file = command.source.suffix == ".npz"
-        scores = _evaluate_file(command, how) if is_file else _evaluate_run(command, how)
+    is_file = command.source.suffix == ".npz"
+    scores = _evaluate_file(command, how) if is_file else _evaluate_run(command, how)
     if distributed.is_main():
         print(json.dumps(scores) if command.json else table(scores))
 
@@ -183,8 +182,10 @@ def _evaluate_run(command: Evaluate, how: ImageScoring) -> dict[str, Any]:
     config = folder.read_config()
     chosen = plan(config, folder.facts(config), _options(command.options), config.sampling.num)
     data = read_data(_with_data(config, command.data))
-    model = load(command.source, ema=not command.options.raw_weights)
-    return score(folder, config, data, model, chosen, how)
+    with distributed.processes(pick_device("auto").type):
+        model = load(command.source, ema=not command.options.raw_weights)
+        file = draw_evaluation(folder, config, data, model, chosen)
+    return score(file, data, model, chosen, how) if distributed.is_main() else {}
 
 
 def _with_data(config: RunConfig, data: str | None) -> RunConfig:

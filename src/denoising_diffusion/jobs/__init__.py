@@ -6,7 +6,7 @@ from denoising_diffusion.jobs.prepare import read_data, with_facts
 from denoising_diffusion.jobs.runs import TrainResult, resume_run, train_run
 from denoising_diffusion.jobs.sample_run import Outputs, sample_run
 from denoising_diffusion.jobs.sampling import SampleOptions, plan, read_npz
-from denoising_diffusion.jobs.scoring import score, score_samples
+from denoising_diffusion.jobs.scoring import draw_evaluation, score, score_samples
 from denoising_diffusion.jobs.training import Diverged, Interrupted
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Outputs",
     "SampleOptions",
     "TrainResult",
+    "draw_evaluation",
     "evaluate_images",
     "evaluate_points",
     "plan",

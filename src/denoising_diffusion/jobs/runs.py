@@ -20,7 +20,7 @@ from denoising_diffusion.jobs.prepare import (
     with_facts,
 )
 from denoising_diffusion.jobs.sampling import Plan, SampleOptions, plan
-from denoising_diffusion.jobs.scoring import score
+from denoising_diffusion.jobs.scoring import draw_evaluation, score
 from denoising_diffusion.jobs.training import (
     Interrupted,
     Trainer,
@@ -75,7 +75,8 @@ def train_run(
             config = check_same(folder, config)
         else:
             config = _begin(folder, config, data, chosen, say)
-        return _complete(folder, config, data, chosen, evaluate, say)
+        _complete(folder, config, data, chosen, evaluate, say)
+    return _result(folder, config, data, chosen, evaluate)
 
 
 def _begin(
@@ -117,7 +118,8 @@ def resume_run(
         config = folder.read_config()
         data = read_data(config)
         config = _lengthened(folder, config, data, epochs)
-        return _complete(folder, config, data, chosen, evaluate, say)
+        _complete(folder, config, data, chosen, evaluate, say)
+    return _result(folder, config, data, chosen, evaluate)
 
 
 def _lengthened(
@@ -155,18 +157,38 @@ def _complete(
     device: torch.device,
     evaluate: bool,
     say: Callable[[str], None],
-) -> TrainResult:
+) -> None:
+    """What all processes do together: train, and draw the samples that are scored."""
     facts = folder.facts(config)
     if not distributed.broadcast_object(folder.finished):
         _train(folder, config, data, facts, device, say)
+    if evaluate and not distributed.broadcast_object(folder.evaluation_file.exists()):
+        model = load(folder.path, device=device.type)
+        draw_evaluation(folder, config, data, model, _scored(config, facts))
+
+
+def _result(
+    folder: RunFolder, config: RunConfig, data: Dataset, device: torch.device, evaluate: bool
+) -> TrainResult:
+    """What one process does in the end: pictures and scores."""
+    if not distributed.is_main():
+        return TrainResult(None, [])
     model = load(folder.path, device=device.type)
-    shown = _pictures(folder, config, data, model) if distributed.is_main() else []
-    scores = None
-    if evaluate:
-        scores = distributed.broadcast_object(_stored_scores(folder))
-        scores = scores or _score(folder, config, data, model)
-        shown += sorted(folder.samples.glob("evaluation-*.png"))
-    return TrainResult(scores, shown)
+    shown = _pictures(folder, config, data, model)
+    if not evaluate:
+        return TrainResult(None, shown)
+    scores = _stored_scores(folder)
+    if scores is None:
+        chosen = _scored(config, folder.facts(config))
+        file = draw_evaluation(folder, config, data, model, chosen)
+        scores = score(file, data, model, chosen)
+        folder.write_text(folder.evaluation_file, json.dumps(scores, indent=2) + "\n")
+    return TrainResult(scores, [*shown, *sorted(folder.samples.glob("evaluation-*.png"))])
+
+
+def _scored(config: RunConfig, facts: DataFacts) -> Plan:
+    """The plan of the samples that end a run."""
+    return plan(config, facts, SampleOptions(), config.sampling.num)
 
 
 def _pictures(
@@ -234,13 +256,3 @@ def _stored_scores(folder: RunFolder) -> dict[str, Any] | None:
     if not folder.evaluation_file.exists():
         return None
     return json.loads(folder.evaluation_file.read_text(encoding="utf-8"))
-
-
-def _score(
-    folder: RunFolder, config: RunConfig, data: Dataset, model: GaussianDiffusion
-) -> dict[str, Any]:
-    chosen = plan(config, folder.facts(config), SampleOptions(), config.sampling.num)
-    scores = score(folder, config, data, model, chosen)
-    if distributed.is_main():
-        folder.write_text(folder.evaluation_file, json.dumps(scores, indent=2) + "\n")
-    return scores

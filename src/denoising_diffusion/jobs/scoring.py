@@ -26,17 +26,15 @@ from denoising_diffusion.jobs.sampling import Plan, read_npz
 from denoising_diffusion.run import RunFolder
 
 
-def score(
-    folder: RunFolder,
-    config: RunConfig,
-    data: Dataset,
-    model: GaussianDiffusion,
-    chosen: Plan,
-    how: ImageScoring | None = None,
-) -> dict[str, Any]:
-    """Draw the samples of a plan into the run's folder, or find them there, and score them.
+def draw_evaluation(
+    folder: RunFolder, config: RunConfig, data: Dataset, model: GaussianDiffusion, chosen: Plan
+) -> Path:
+    """Draw the samples of a plan into the run's folder, or find them there; the .npz.
 
-    With several processes all draw and the first one scores; the others get no scores.
+    Several processes draw together.
+
+    Raises:
+        ValueError: the plan's samples could not be compared with the data.
     """
     facts = folder.facts(config)
     if len(facts.shape) == 3:
@@ -45,17 +43,27 @@ def score(
     file = folder.samples / f"evaluation-{key[:12]}.npz"
     if not distributed.broadcast_object(_readable(file)):
         draw_file(model, facts, chosen, file)
-    if not distributed.is_main():
-        return {}
+    return file
+
+
+def score(
+    file: Path,
+    data: Dataset,
+    model: GaussianDiffusion,
+    chosen: Plan,
+    how: ImageScoring | None = None,
+) -> dict[str, Any]:
+    """Score the samples that `draw_evaluation` drew; pictures lie beside them.
+
+    One process does this, outside `distributed.processes`: it may train classifiers.
+    """
     samples, labels = read_npz(file)
-    scores = score_samples(data, samples, labels, how, file.with_suffix(""))
-    scores |= {
+    return score_samples(data, samples, labels, how, file.with_suffix("")) | {
         "parameters": sum(p.numel() for p in model.parameters()),
         "sampler": chosen.sampling.sampler,
         "steps": chosen.steps,
         "network_evaluations": chosen.network_evaluations,
     }
-    return scores
 
 
 def _readable(file: Path) -> bool:
