@@ -185,3 +185,30 @@ def test_two_processes_train_sample_and_score_as_one(workplace, tmp_path):
     assert lines == [2, 2]
     assert RunFolder(workplace / "two").finished
     assert load(workplace / "two").num_timesteps == 6
+
+
+def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path):
+    done = ddpm("train", "spiral", "--epochs", 3, "--loss", "mae", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    config = json.loads(done.stdout)
+    assert config["training"]["epochs"] == 3
+    assert config["training"]["loss"] == "mae"
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "written.json").write_text(done.stdout)
+    again = ddpm("train", "spiral", "--config", "written.json", "--dry-run", cwd=tmp_path)
+    assert again.stdout == done.stdout
+
+
+def test_points_are_scored_as_json_and_a_run_is_moved_aside(tmp_path):
+    small = {"data": {"size": 300}, "sampling": {"num": 200}, "training": {"batch_size": 100}}
+    (tmp_path / "small.json").write_text(json.dumps(small))
+    options = ["train", "spiral", "--config", "small.json", "--epochs", 1, "--out", "run"]
+    assert ddpm(*options, cwd=tmp_path).returncode == 0
+    done = ddpm("evaluate", "run", "--json", cwd=tmp_path)
+    scores = json.loads(done.stdout)
+    assert {"mean_distance", "arc_histogram_tv", "num_samples", "parameters"} <= set(scores)
+    assert scores["num_samples"] == 200
+    moved = ddpm(*options, "--seed", 1, "--overwrite", "--no-evaluate", cwd=tmp_path)
+    assert moved.returncode == 0, moved.stderr
+    seeds = [RunFolder(tmp_path / n).read_config().training.seed for n in ("run.old", "run")]
+    assert seeds == [0, 1]
