@@ -69,6 +69,7 @@ RUNS: dict[str, RunConfig] = {
 ROWS = (
     Row("training data", "", published="0.5, 0.6"),
     Row("plain", "plain-mse", published="18.3"),
+    Row("plain, EMA", "plain-mse", ema=True),
     Row("plain, EMA, DDIM", "plain-mse", "ddim", 25, 0.0, ema=True),
     Row("plain, seed's DDIM", "plain-mse", SEED_DDIM, 20, 1.0, published="23.5"),
     Row("plain, DDIM", "plain-mse", "ddim", 20, 1.0),
