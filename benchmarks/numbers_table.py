@@ -16,28 +16,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from julia_ddim import julia_ddim, julia_grid
 
-from denoising_diffusion.compat import seed_ddim, seed_grid
-from denoising_diffusion.config import RunConfig
-from denoising_diffusion.jobs import (
-    ImageScoring,
-    SampleOptions,
-    evaluate_images,
-    plan,
-    read_data,
-    read_npz,
-    score_samples,
-    train_run,
-)
-from denoising_diffusion.jobs.drawing import draw_file
-from denoising_diffusion.jobs.prepare import autocast
-from denoising_diffusion.jobs.progress import progress
-from denoising_diffusion.recipes import recipe
-from denoising_diffusion.run import RunFolder, load
+from denoising_diffusion import Run, recipe, stream, whole
+from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.kinds import Scoring
+from denoising_diffusion.kinds.image_scores import image_scores
+from denoising_diffusion.loss import autocast
+from denoising_diffusion.metrics.score import to_json
+from denoising_diffusion.progress import progress
+from denoising_diffusion.run.draw import completed, draw_file
+from denoising_diffusion.run.prepare import load_data
+from denoising_diffusion.run.score import score
+from denoising_diffusion.run.train import train_run
 from denoising_diffusion.sampling import denoiser, start
-from denoising_diffusion.seeds import stream
 
-HOW = ImageScoring(classic=True)
+HOW = Scoring(classic=True)
 SEED_DDIM = "seed ddim"
 
 
@@ -114,71 +108,67 @@ def measure(folder: Path, row: Row) -> dict:
     """All figures of one row."""
     if not row.run:
         return _without_a_model(row)
-    config = RUNS[row.run]
-    run = RunFolder(folder / row.run)
+    run = Run(folder / row.run)
     if not run.finished:
-        train_run(config, run.path, evaluate=False, say=print)
-    config = run.read_config()
-    facts = run.facts(config)
-    options = SampleOptions(
+        train_run(RUNS[row.run], run.path, evaluate=False, say=print)
+    wish = Sampling(
         num=10_000,
         sampler="ddim" if row.sampler == SEED_DDIM else row.sampler,
         steps=row.steps,
         eta=row.eta,
-        guidance_scale=row.guidance_scale,
-        raw_weights=not row.ema,
+        guidance_scale=row.guidance_scale or 1.0,
+        average="ema" if row.ema else "raw",
     )
-    chosen = plan(config, facts, options, 10_000)
-    model = load(run.path, ema=row.ema)
+    wish = completed(run, wish)
+    model = run.model(wish.average)
     file = folder / "rows" / f"{_stem(row)}.npz"
     begin = time.monotonic()
-    data = read_data(config)
     if row.sampler == SEED_DDIM:
-        x = _by_seed_ddim(model, chosen)
-        scores, _ = evaluate_images(data, x, None, HOW)
+        x = _by_julia_ddim(run, model, wish)
+        scores = to_json(image_scores(x, None, run.data, HOW).scores)
     else:
         resumed = file.with_name(f".{file.name}.parts").exists() or file.exists()
         if not file.exists():
-            draw_file(model, facts, chosen, file)
+            draw_file(run, model, wish, file)
         begin = None if resumed else begin
-        samples, labels = read_npz(file)
-        scores = score_samples(data, samples, labels, HOW, file.with_suffix(""))
-    stored, step = run.read_checkpoint()
+        scores = score(run, model, wish, run.data, file, HOW).values
+    notes = run.read_checkpoint().notes
+    training = run.config.training
     return {
         "scores": scores,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "images_seen": step * config.training.batch_size,
-        "precision": config.training.precision,
-        "train_seconds": json.loads(stored.notes["seconds"]),
+        "parameters": run.facts.parameters,
+        "images_seen": notes["step"] * training.batch_size,
+        "precision": training.precision,
+        "train_seconds": notes["seconds"],
         "sample_and_score_seconds": None if begin is None else round(time.monotonic() - begin),
-        "seed": config.training.seed,
+        "seed": training.seed,
         "hardware": _hardware(),
     }
 
 
-def _by_seed_ddim(model: torch.nn.Module, chosen) -> torch.Tensor:
-    times = seed_grid(chosen.timesteps, chosen.steps, end=0)
+def _by_julia_ddim(run: Run, model: torch.nn.Module, wish: Sampling) -> torch.Tensor:
+    times = julia_grid(model.num_timesteps, wish.steps, end=0)
     estimate = denoiser(model, clip=False)
 
     def at_precision(x, t):
-        with autocast(chosen.precision, x.device):
+        with autocast(run.config.training.precision, x.device):
             return estimate(x, t)
 
     rows = []
-    for first in progress(range(0, chosen.num, 500), chosen.num // 500, "sampling"):
-        x, noise = start(model, 500, chosen.seed, first)
-        *_, last = seed_ddim(at_precision, model.schedule, x, times, eta=1.0, randn_like=noise)
+    for first in progress(range(0, wish.num, 500), wish.num // 500, "sampling"):
+        x, noise = start(model, 500, wish.seed, first)
+        *_, last = julia_ddim(at_precision, model.schedule, x, times, eta=1.0, randn_like=noise)
         rows.append(last.x.clamp(-1, 1))
     return torch.cat(rows)
 
 
 def _without_a_model(row: Row) -> dict:
-    data = read_data(recipe("numbers"))
+    data = load_data(recipe("numbers").data)
     if row.name == "training data":
-        images = data.train[:10_000]
+        images = whole(data.train)[0][:10_000]
     else:
         images = torch.rand(10_000, *data.shape, generator=stream(1, "random")) * 2 - 1
-    scores, _ = evaluate_images(data, images, None, HOW)
+    scores = to_json(image_scores(images, None, data, HOW).scores)
     return {"scores": scores, "hardware": _hardware()}
 
 

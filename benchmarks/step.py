@@ -18,10 +18,10 @@ from denoising_diffusion import (
     EMA,
     ClassifierFreeGuidance,
     GaussianDiffusion,
+    SampleNoise,
+    UNet,
     cosine_beta_schedule,
 )
-from denoising_diffusion.nn import UNet
-from denoising_diffusion.seeds import SampleNoise
 
 TIMESTEPS = 100
 SHAPE = (1, 28, 28)

@@ -3,34 +3,25 @@ import sys
 
 import torch
 
-from denoising_diffusion import GaussianDiffusion, cosine_beta_schedule, p_sample_loop, train
-from denoising_diffusion.data import CURVES, make_spiral
-from denoising_diffusion.metrics import mean_curve_distance
-from denoising_diffusion.nn import MLP
+import denoising_diffusion as dd
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
 
-# %% the model: a schedule and a network
+# %% the model: a schedule, a network, and what the network predicts
 torch.manual_seed(0)
-network = MLP(100, in_dim=2, hidden=64, num_layers=4)
-model = GaussianDiffusion(cosine_beta_schedule(100), (2,), network, prediction="v")
-
-
-# %% the loss: any function of (model, batch, generator)
-def loss(model, batch, generator):
-    x = batch[0]
-    t = torch.randint(1, model.num_timesteps + 1, (len(x),), generator=generator)
-    noise = torch.randn(x.shape, generator=generator)
-    return model.p_losses(x, t, noise).mean()
-
+network = dd.MLP(100, in_dim=2, hidden=64, num_layers=4)
+model = dd.GaussianDiffusion(dd.cosine_beta_schedule(100), (2,), network, prediction="v")
 
 # %% training is a generator: look at a step whenever you like
-data = (make_spiral(20_000),)
-optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-for step in train(model, loss, data, optimizer, steps=steps, batch_size=512, seed=0):
+average = dd.EMA(model, 0.99)
+adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+options = {"steps": steps, "batch_size": 512, "seed": 0, "averages": {"ema": average}}
+for step in dd.train(model, dd.DiffusionLoss(), (dd.make_spiral(20_000),), adam, **options):
     if step.step % 500 == 0:
         print(f"step {step.step}: loss {step.loss.item():.3f}")
 
 # %% sample i of a seed is the same in any batch
-samples = p_sample_loop(model, 1000, seed=0)
-print("mean distance to the spiral:", round(mean_curve_distance(samples, CURVES["spiral"]), 4))
+samples = dd.last(dd.sample(average.model, 1000, seed=0)).x
+print(
+    "mean distance to the spiral:", round(dd.mean_curve_distance(samples, dd.CURVES["spiral"]), 4)
+)

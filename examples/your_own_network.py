@@ -1,34 +1,40 @@
-# %% Your own network in 20 lines: any module called with (x, t), t in 1..T
+# %% Your own network and data, a progress bar, and a checkpoint from which it goes on exactly
 import sys
+from tempfile import mkdtemp
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
-from denoising_diffusion import GaussianDiffusion, cosine_beta_schedule, p_sample_loop, train
-from denoising_diffusion.data import make_moons
+import denoising_diffusion as dd
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+file = f"{mkdtemp()}/checkpoint.safetensors"
 
 
-class Network(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2)
-        )
-
+# %% a network is any module called with (x, t), t in 1..T
+class Network(nn.Sequential):
     def forward(self, x, t):
-        return self.layers(torch.cat([x, t[:, None] / 50], dim=1))
+        return super().forward(torch.cat([x, t[:, None] / 50], dim=1))
 
 
-def loss(model, batch, generator):
-    t = torch.randint(1, model.num_timesteps + 1, (len(batch[0]),), generator=generator)
-    return model.p_losses(batch[0], t, torch.randn(batch[0].shape, generator=generator)).mean()
+def go(start, end):
+    torch.manual_seed(0)
+    network = Network(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2))
+    model = dd.GaussianDiffusion(dd.cosine_beta_schedule(50), (2,), network, prediction="v")
+    averages, adam = {"ema": dd.EMA(model, 0.99)}, torch.optim.Adam(model.parameters(), lr=2e-3)
+    if start:
+        dd.restore_training_state(dd.read_tensors(file).tensors, model, averages, adam)
+    data = (dd.make_moons(5000, torch.Generator()),)
+    options = {"start": start, "steps": end, "batch_size": 256, "seed": 0, "averages": averages}
+    for _ in tqdm(dd.train(model, dd.DiffusionLoss(), data, adam, **options), total=end - start):
+        pass
+    state = dd.training_state(model, averages, adam)
+    dd.write_tensors(file, state, {"step": end})
+    return state
 
 
-torch.manual_seed(0)
-model = GaussianDiffusion(cosine_beta_schedule(50), (2,), Network(), prediction="v")
-optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-for _ in train(model, loss, (make_moons(5000),), optimizer, steps=steps, batch_size=256, seed=0):
-    pass
-print(p_sample_loop(model, 5, seed=0))
+# %% stopped in the middle and continued, it is the run that never stopped
+go(0, steps // 2)
+continued, whole = go(steps // 2, steps), go(0, steps)
+print("equal bit for bit:", all(torch.equal(continued[k], v) for k, v in whole.items()))

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from denoising_diffusion import tables
 from denoising_diffusion.config import RunConfig, TrainingConfig
 from denoising_diffusion.recipes import RECIPES, recipe
 from denoising_diffusion.strict_json import first_difference, merge, read_config, to_json
@@ -25,11 +26,20 @@ def test_json_both_ways_is_the_identity(name):
         ({"training": {"learning_rate": -1.0}}, "learning_rate must lie in"),
         ({"training": {"label_dropout": 2.0}}, "label_dropout must lie in"),
         ({"training": {"ema_decay": 1.0}}, "ema_decay must lie in"),
-        ({"training": {"max_grad_norm": 0.0}}, "max_grad_norm must be above 0"),
+        (
+            {"training": {"max_grad_norm": 0.0}},
+            "max_grad_norm must be a finite number above 0, got 0",
+        ),
         ({"network": {"kind": "vit"}}, "network.kind must be one of unet, mlp, got 'vit'"),
         ({"sampling": {"eta": 2.0}}, "eta must lie in"),
         ({"sampling": {"steps": 1000}}, "sampling.steps must be at most schedule.timesteps, 100"),
-        ({"data": {"path": "x.csv"}}, "takes no path"),
+        ({"data": {"name": "digitz"}}, "data.name must be one of digits.*did you mean digits"),
+        ({"sampling": {"sampler": "dpm"}}, "sampler must be one of ddpm.*got 'dpm'"),
+        ({"sampling": {"num": 0}}, "num must be at least 1, got 0|num must lie in 1"),
+        ({"training": {"averages": ["ewma-3"]}}, "training.averages must be of ema-NUMBER"),
+        ({"training": {"learning_rate": float("nan")}}, "learning_rate must lie in"),
+        ({"sampling": {"guidance_scale": float("nan")}}, "guidance_scale must be a finite number"),
+        ({"format_version": 1}, "has format version 1, this program reads 2; train it again"),
     ],
 )
 def test_a_wrong_configuration_is_refused_by_the_name_of_its_key(change, text):
@@ -41,7 +51,7 @@ def test_a_wrong_configuration_is_refused_by_the_name_of_its_key(change, text):
 def test_a_missing_key_is_named():
     base = json.loads(to_json(recipe("digits")))
     del base["data"]["name"]
-    with pytest.raises(ValueError, match=r"missing key data\.name"):
+    with pytest.raises(ValueError, match="data.name must be a name, or an object with one"):
         read_config(RunConfig, base)
 
 
@@ -58,5 +68,36 @@ def test_the_first_difference_is_named():
 
 
 def test_an_unknown_recipe_is_refused():
-    with pytest.raises(ValueError, match="unknown recipe 'digit'; known are digits"):
+    with pytest.raises(
+        ValueError, match="recipe must be one of digits, .*got 'digit'; did you mean digits"
+    ):
         recipe("digit")
+
+
+def test_options_are_read_against_the_signature_where_they_are_built():
+    with pytest.raises(ValueError, match="data digits takes no path; it takes seed"):
+        tables.bound("data", {"name": "digits", "path": "x.csv"})
+    with pytest.raises(ValueError, match="network mlp takes no hiden; it takes hidden"):
+        tables.bound("network", {"kind": "mlp", "hiden": 3})
+    with pytest.raises(ValueError, match=r"network\.hidden must be int, got '3'"):
+        tables.bound("network", {"kind": "mlp", "hidden": "3"})
+    network = tables.bound("network", {"kind": "mlp", "hidden": 8})((2,), 10, None)
+    assert network.in_dim == 2
+
+
+def test_a_name_can_be_registered_once(monkeypatch):
+    monkeypatch.setitem(tables.TABLES, "weight", dict(tables.TABLES["weight"]))
+    tables.register("weight", "twice", lambda log_snr: 2 + 0 * log_snr)
+    assert tables.bound("weight", "twice")(1.0) == 2
+    with pytest.raises(ValueError, match="name 'twice' of table weight is taken"):
+        tables.register("weight", "twice", abs)
+    with pytest.raises(ValueError, match="table must be one of network"):
+        tables.register("networks", "x", abs)
+    with pytest.raises(TypeError, match="target must be callable, got int 3"):
+        tables.register("weight", "x", 3)
+
+
+def test_a_table_is_never_a_path_of_the_users():
+    for name in ("os:system", "denoising_diffusion.nn.mlp:MLP", "../mine.py"):
+        with pytest.raises(ValueError, match="network must be one of unet, mlp, got"):
+            tables.bound("network", {"kind": name})

@@ -11,15 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from denoising_diffusion import distributed
-from denoising_diffusion.config import MLPConfig, RunConfig, ScheduleConfig
+from denoising_diffusion import distributed, files
+from denoising_diffusion.config import RunConfig
+from denoising_diffusion.data import as_rows
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.ema import EMA
-from denoising_diffusion.jobs import prepare
-from denoising_diffusion.jobs import training as training_job
+from denoising_diffusion.loss import held_out_loss
 from denoising_diffusion.nn import MLP, UNet
 from denoising_diffusion.recipes import recipe
-from denoising_diffusion.run import RunFolder
+from denoising_diffusion.run import Run, folder, loop, prepare
+from denoising_diffusion.run.build import build_diffusion, build_loss
+from denoising_diffusion.run.stop import Interrupted
 from denoising_diffusion.schedule import Schedule, cosine_beta_schedule
 from denoising_diffusion.seeds import stream
 from denoising_diffusion.training import train
@@ -33,9 +35,9 @@ def tiny(**training) -> RunConfig:
     options = {"epochs": 8, "batch_size": 60, "warmup_steps": 0, "label_dropout": 0.0, **training}
     return dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, size=300),
-        network=MLPConfig(hidden=8, num_layers=1),
-        schedule=ScheduleConfig(timesteps=5),
+        data={**config.data, "size": 300},
+        network={"kind": "mlp", "hidden": 8, "num_layers": 1},
+        schedule={"kind": "cosine", "timesteps": 5},
         training=dataclasses.replace(config.training, **options),
     )
 
@@ -57,23 +59,23 @@ def examples(n: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor
 
 def steps_of(shape: tuple[int, ...], optimizer: str) -> dict[str, torch.Tensor]:
     """Six steps with everything that `train` offers: weights, average, losses, held-out loss."""
-    config = tiny(label_dropout=0.3)
+    loss = build_loss(tiny(label_dropout=0.3))
     model, data = diffusion(shape), examples(21, shape)
     ema = EMA(model, 0.9)
     taken = train(
         model,
-        prepare.diffusion_loss(config),
+        loss,
         data,
         getattr(torch.optim, optimizer)(model.parameters(), lr=1e-2),
         steps=6,
         batch_size=8,
         seed=5,
-        ema=ema,
+        averages={"ema": ema},
         learning_rate=lambda k: 0.02 / k,
         max_grad_norm=0.1,
     )
     losses = torch.stack([s.loss for s in taken])
-    held_out = prepare.validation_loss(model.eval(), examples(2501, shape), config)
+    held_out = held_out_loss(model.eval(), as_rows(examples(2501, shape)), loss.error)
     found = {"losses": losses, "held_out": torch.tensor(held_out, dtype=torch.float64)}
     found |= {f"weight.{k}": v.detach() for k, v in model.named_parameters()}
     return found | {f"average.{k}": v for k, v in ema.model.named_parameters()}
@@ -113,36 +115,36 @@ def draws() -> dict[str, torch.Tensor]:
     spy = Spy(model.schedule, (2,), model.denoise_fn)
     x, labels = examples(12, (2,))
     mine = distributed.share(12)
-    loss = prepare.diffusion_loss(tiny(label_dropout=0.5))
+    loss = build_loss(tiny(label_dropout=0.5))
     loss(spy, (x[mine], labels[mine]), stream(3, "step", 0))
     return {k: together(v) for k, v in found.items()}
 
 
-def whole_run(folder: Path) -> dict[str, torch.Tensor]:
+def whole_run(path: Path) -> dict[str, torch.Tensor]:
     """A run that the last process asks to stop at step 13, and that then goes on to its end."""
-    config, chosen = tiny(), RunFolder(folder)
-    data = prepare.read_data(config)
-    config = prepare.with_facts(config, data)
+    config, run = tiny(), Run(path)
+    run.data = prepare.load_data(config.data)
+    config = dataclasses.replace(config, facts=prepare.facts_of(run.data))
     if distributed.is_main():
-        chosen.create(config)
+        run.create(config)
     distributed.barrier()
     previews: list[int] = []
 
-    def trainer() -> training_job.Trainer:
-        parts = (chosen, config, data, torch.device("cpu"))
-        made = training_job.Trainer(*parts, lambda _, epoch: previews.append(epoch))
+    def trainer() -> loop.Trainer:
+        model = build_diffusion(run.config)
+        made = loop.Trainer(run, model, run.data, lambda _, epoch: previews.append(epoch))
         made.restore()
         return made
 
     first = trainer()
     last = distributed.rank() == distributed.world_size() - 1
     asked_at = 13 if distributed.world_size() > 1 else STOPPED_AFTER
-    with pytest.raises(training_job.Interrupted):
-        first.run(lambda: last and first.step >= asked_at)
+    with pytest.raises(Interrupted):
+        first.run_to_end(lambda: last and first.step >= asked_at)
     second = trainer()
     started = second.step
-    second.run(lambda: False)
-    history = chosen.read_history()
+    second.run_to_end(lambda: False)
+    history = run.read_history()
     values = [[row["loss"], row["val_loss"], row["step"]] for row in history]
     numbers = [first.step, started, second.step, len(history), len(previews)]
     found = {f"weight.{k}": v.detach() for k, v in second.sampling_model.named_parameters()}
@@ -155,25 +157,23 @@ def writers_but_the_first_fail() -> None:
         raise AssertionError("only the first process writes")
 
     if distributed.rank() > 0:
-        training_job.write_tensors = refuse
-        RunFolder.write_text = refuse
-        RunFolder.append_history = refuse
+        loop.write_tensors = folder.write = files.write = refuse
+        Run.append_history = refuse
 
 
 def facts() -> dict[str, torch.Tensor]:
     """Small answers, of every process."""
-    n, image_batch = distributed.rank(), (torch.zeros(4, 1, 8, 8),)
-    prepare._seconds_per_step = lambda config, precision, *_: n if precision == "float32" else 1 - n
+    n, model = distributed.rank(), diffusion((2,))
+    prepare.measure = lambda *_: {"float32": n, "bfloat16": 1 - n}
     auto = tiny(precision="auto")
-    resolved = prepare.resolve_precision(auto, image_batch, torch.device("cpu")).training.precision
+    data = prepare.load_data(auto.data)
+    resolved = prepare.resolve_precision(auto, model, data, may_gain=True).training.precision
     with pytest.raises(ValueError) as refused:
         steps = {"steps": 1, "batch_size": 7, "seed": 0}
-        train(diffusion((2,)), lambda *_: torch.zeros(()), examples(9, (2,)), None, **steps)
+        adam = torch.optim.Adam(model.parameters())
+        train(model, lambda *_: torch.zeros(()), examples(9, (2,)), adam, **steps)
     text = "batch_size must be divisible by the number of processes, 2, got 7"
     weight = torch.full((1,), n + 1.0)
-    if n == 0:
-        with distributed.alone():
-            steps_of((2,), "SGD")  # would wait for the other process for ever
     answers = [n, distributed.world_size(), distributed.is_main(), resolved == "float32"]
     answers += [str(refused.value) == text, distributed.broadcast_object(f"from {n}") == "from 0"]
     answers += [distributed.all_sum(weight).item(), weight.item()]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from denoising_diffusion.data import idx, load_dataset
+from denoising_diffusion.data import idx, load_dataset, split_validation, whole
 from denoising_diffusion.data.idx import KNOWN, PARTS, find_idx_set, parse_idx, read_idx_folder
 
 SHARED = Path(os.environ.get("DDPM_DATA", "nowhere").split(os.pathsep)[0]) / "mnist"
@@ -49,8 +49,7 @@ def known_as(folder, monkeypatch, mirrors=()):
     known = replace(
         KNOWN["mnist"],
         mirrors=tuple(mirrors),
-        packed=tuple(md5(f.read_bytes()) for f in files),
-        raw=tuple(md5(gzip.decompress(f.read_bytes())) for f in files),
+        hashes=tuple((md5(f.read_bytes()), md5(gzip.decompress(f.read_bytes()))) for f in files),
     )
     monkeypatch.setitem(idx.KNOWN, "mnist", known)
 
@@ -89,6 +88,8 @@ def test_dotted_names_are_read_too(tmp_path):
         (pack(np.zeros((2, 3), np.uint8))[:-1], "cut short: its header tells 18 bytes, it has 17"),
         (pack(np.zeros((2, 3), np.uint8)) + b"x", "too long: its header tells 18"),
         (pack(np.zeros((2, 3), np.uint8))[:7], "cut short"),
+        (b"\0\0\x08\x04" + b"\x80\0\0\0" * 4, f"its header tells {20 + 2**124} bytes, it has 20"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"x", "no IDX file: it begins with 000008ff"),
     ],
 )
 def test_bad_bytes(raw, message):
@@ -190,22 +191,59 @@ def test_without_network_the_message_says_what_goes_where(tmp_path, monkeypatch)
 
 
 def test_any_set_may_take_the_place_of_a_named_one(tmp_path):
-    small_set(tmp_path, train=30, test=10, side=8)
-    data = load_dataset("mnist", tmp_path, seed=0, size=0)
-    assert (data.name, data.class_names) == ("idx", ("0", "1", "2"))
+    arrays = small_set(tmp_path, train=30, test=10, side=8)
+    data = load_dataset("mnist", path=tmp_path, seed=0)
+    assert (data.name, data.kind, data.class_names) == ("idx", "images", ("0", "1", "2"))
     assert (len(data.train), len(data.validation), len(data.test)) == (27, 3, 10)
-    assert data.train.shape[1:] == (1, 8, 8)
-    assert data.reference is data.test
+    assert data.shape == (1, 8, 8) and data.reference is data.test
+    parts = zip(split_validation(30, 0.1, 0), (data.train, data.validation), strict=True)
+    for picked, rows in parts:
+        images, labels = whole(rows)
+        grey = (images[:, 0] + 1) * 127.5
+        np.testing.assert_allclose(grey.numpy(), arrays[0][picked.numpy()], atol=1e-4)
+        assert labels.tolist() == (arrays[1][picked.numpy()].astype(int) + 1).tolist()
+    assert whole(data.test)[1].tolist() == (arrays[3].astype(int) + 1).tolist()
+
+
+def test_a_label_of_255_becomes_256(tmp_path):
+    small_set(tmp_path)
+    (tmp_path / PARTS[3]).write_bytes(pack(np.full(10, 255, np.uint8)))
+    data = load_dataset("mnist", path=tmp_path)
+    assert whole(data.test)[1].tolist() == [256] * 10 and len(data.class_names) == 256
+
+
+@pytest.mark.parametrize("wrong", [None, 5, 1.5, b"x", ["a"]])
+def test_wrong_types_are_named(tmp_path, monkeypatch, wrong):
+    monkeypatch.setenv("DDPM_DATA", "")
+    with pytest.raises(TypeError, match="path must be a path, got"):
+        read_idx_folder(wrong)
+    if not isinstance(wrong, bytes):
+        with pytest.raises(TypeError, match="raw must be bytes, got"):
+            parse_idx(wrong, "file")
+    with pytest.raises(ValueError, match="name must be one of mnist, fashion-mnist, got"):
+        find_idx_set(wrong)
+    if wrong is not None:
+        with pytest.raises(TypeError, match="path must be a path, got"):
+            idx.mnist(path=wrong)
+    if wrong != 5:
+        with pytest.raises(TypeError, match="seed must be an integer, got"):
+            idx.fashion_mnist(path=str(tmp_path), seed=wrong)
+
+
+def test_paths_that_no_file_can_have(tmp_path):
+    for path in ("a" * 5000, "a\0b"):
+        with pytest.raises(ValueError, match="is no folder"):
+            read_idx_folder(path)
 
 
 @needs_mnist
 def test_mnist_itself():
-    data = load_dataset("mnist", None, seed=0, size=0)
+    data = load_dataset("mnist", seed=0)
     assert data.name == "mnist"
     assert (len(data.train), len(data.validation), len(data.test)) == (54_000, 6_000, 10_000)
-    assert data.test_labels.bincount().tolist() == [
-        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    assert whole(data.test)[1].bincount().tolist() == [
+        0, 980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
-    both = data.train.double().sum() + data.validation.double().sum()
+    both = sum(whole(rows)[0].double().sum() for rows in (data.train, data.validation))
     grey = (both / (60_000 * 784) + 1) / 2
     assert abs(grey.item() - 0.1306604762738429) < 1e-7  # the published mean of the training set

@@ -9,23 +9,26 @@ import pytest
 import torch
 
 from denoising_diffusion.cli import main
-from denoising_diffusion.config import MLPConfig, RunConfig, ScheduleConfig
-from denoising_diffusion.jobs import Diverged, SampleOptions, plan, train_run
-from denoising_diffusion.jobs import training as training_job
-from denoising_diffusion.jobs.evaluation import evaluate_points
-from denoising_diffusion.jobs.prepare import read_data, validation_loss, with_facts
+from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.data import whole
+from denoising_diffusion.kinds import Scoring
+from denoising_diffusion.kinds.points import Points
 from denoising_diffusion.recipes import recipe
-from denoising_diffusion.run import RunFolder, build_diffusion
-from denoising_diffusion.strict_json import to_json
+from denoising_diffusion.run import Run, loop
+from denoising_diffusion.run.build import build_diffusion
+from denoising_diffusion.run.draw import completed, evaluations
+from denoising_diffusion.run.prepare import facts_of, load_data
+from denoising_diffusion.run.stop import Diverged
+from denoising_diffusion.run.train import train_run
 
 
 def tiny(name="spiral", **training) -> RunConfig:
     config = recipe(name)
     return dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, size=300),
-        network=MLPConfig(hidden=8, num_layers=1),
-        schedule=ScheduleConfig(timesteps=5),
+        data={**config.data, "size": 300},
+        network={"kind": "mlp", "hidden": 8, "num_layers": 1},
+        schedule={"kind": "cosine", "timesteps": 5},
         training=dataclasses.replace(
             config.training, epochs=2, batch_size=100, warmup_steps=0, **training
         ),
@@ -34,7 +37,7 @@ def tiny(name="spiral", **training) -> RunConfig:
 
 
 def test_a_loss_that_is_no_number_stops_and_names_step_rate_and_checkpoint(tmp_path, monkeypatch):
-    real = training_job.diffusion_loss
+    real = loop.build_loss
 
     def spoiled(config):
         loss, calls = real(config), []
@@ -43,23 +46,23 @@ def test_a_loss_that_is_no_number_stops_and_names_step_rate_and_checkpoint(tmp_p
             calls.append(None)
             return loss(model, batch, generator) * (torch.nan if len(calls) == 5 else 1)
 
+        nan_at_the_fifth.error = loss.error
         return nan_at_the_fifth
 
-    monkeypatch.setattr(training_job, "diffusion_loss", spoiled)
+    monkeypatch.setattr(loop, "build_loss", spoiled)
     with pytest.raises(Diverged, match=r"step 5, learning rate .*checkpoint is .*checkpoint\.saf"):
         train_run(tiny(), tmp_path / "run")
-    stored = RunFolder(tmp_path / "run").read_checkpoint()
+    stored = Run(tmp_path / "run").read_checkpoint()
     assert stored is not None
-    assert stored[1] == 3
-    assert all(torch.isfinite(v).all() for v in stored[0].tensors.values())
+    assert stored.notes["step"] == 3
+    assert all(torch.isfinite(v).all() for v in stored.tensors.values())
 
 
 def test_overwrite_moves_the_old_run_aside_and_loses_nothing(tmp_path):
     for seed in (0, 1, 2):
         train_run(tiny(seed=seed), tmp_path / "run", evaluate=False, overwrite=True)
     seeds = {
-        name: RunFolder(tmp_path / name).read_config().training.seed
-        for name in ("run.old", "run.old2", "run")
+        name: Run(tmp_path / name).config.training.seed for name in ("run.old", "run.old2", "run")
     }
     assert seeds == {"run.old": 0, "run.old2": 1, "run": 2}
 
@@ -95,15 +98,6 @@ def test_a_users_own_points_come_back_in_their_own_units(tmp_path):
         assert "labels" not in file
 
 
-def test_a_written_configuration_runs_without_the_command_line(tmp_path):
-    (tmp_path / "c.json").write_text(to_json(tiny()))
-    command = [sys.executable, "-m", "denoising_diffusion.jobs", "c.json", "run"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "arc histogram TV" in done.stdout
-    assert (tmp_path / "run" / "closest.png").exists()
-
-
 def test_a_full_disk_is_one_line_with_the_remedy(tmp_path, monkeypatch, capsys):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -120,53 +114,74 @@ def test_memory_that_runs_out_is_one_line_with_the_remedy(tmp_path, monkeypatch,
     def greedy(config):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr("denoising_diffusion.jobs.runs.read_data", greedy)
+    monkeypatch.setattr("denoising_diffusion.run.train.load_data", greedy)
     with pytest.raises(SystemExit) as end:
         main(["train", "spiral", "--out", str(tmp_path / "run")])
     assert end.value.code == 1
     assert "ddpm: error: memory ran out; take a smaller --batch-size" in capsys.readouterr().err
 
 
-def test_the_validation_loss_never_changes_and_covers_every_time(tmp_path):
-    config = tiny()
-    data = read_data(config)
-    config = with_facts(config, data)
-    model = build_diffusion(config, config.facts)
-    seen = []
-    inner = model.denoise_fn
+def points_of(config: RunConfig):
+    data = load_data(config.data)
+    return data, Points(facts_of(data))
 
-    class Spy(torch.nn.Module):
-        def forward(self, x, t, *conditions):
-            seen.append(t)
-            return inner(x, t, *conditions)
 
-    model.denoise_fn = Spy()
-    batch = (data.validation,)
-    assert validation_loss(model, batch, config) == validation_loss(model, batch, config)
-    counts = torch.bincount(seen[0].long(), minlength=6)[1:]
-    assert counts.min() >= len(data.validation) // 5
-    assert counts.max() - counts.min() <= 1
+def scores(kind, data, points) -> dict:
+    return {s.key: s for s in kind.scores(points, None, data, Scoring()).scores}
 
 
 def test_curve_scores_tell_fresh_data_from_collapse():
     config = tiny()
-    data = read_data(dataclasses.replace(config, data=dataclasses.replace(config.data, size=5000)))
-    fresh = evaluate_points(data, data.train, None)
-    assert fresh["mean_distance"] < 1e-4
-    assert fresh["arc_histogram_tv"] < 1.5 * fresh["fresh_tv"]
-    collapsed = evaluate_points(data, data.train[:1].repeat(5000, 1), None)
-    assert collapsed["arc_histogram_tv"] > 0.9
+    data, kind = points_of(dataclasses.replace(config, data={**config.data, "size": 5000}))
+    train = whole(data.train)[0]
+    fresh = scores(kind, data, train)
+    assert fresh["mean_distance"].value < 1e-4
+    tv = fresh["arc_histogram_tv"]
+    assert tv.value < 1.5 * tv.beside["fresh_tv"]
+    collapsed = scores(kind, data, train[:1].repeat(5000, 1))
+    assert collapsed["arc_histogram_tv"].value > 0.9
 
 
-def test_a_guided_step_counts_twice_and_unlabelled_needs_label_dropout():
-    config = recipe("digits")
-    config = with_facts(config, read_data(config))
-    counts = {
-        scale: plan(config, config.facts, SampleOptions(guidance_scale=scale), 10)
+def finished(folder, name="digits", **training) -> Run:
+    """A run that was begun and never trained."""
+    config = recipe(name)
+    config = dataclasses.replace(config, facts=facts_of(load_data(config.data)))
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
+    run = Run(folder)
+    run.create(config)
+    return run
+
+
+def test_a_guided_step_counts_twice_and_unlabelled_needs_label_dropout(tmp_path):
+    run = finished(tmp_path / "run")
+    wish = run.config.sampling
+    counts = [
+        evaluations(run, completed(run, dataclasses.replace(wish, guidance_scale=scale)))
         for scale in (0.0, 1.0, 2.0)
-    }
-    assert [p.network_evaluations for p in counts.values()] == [25, 25, 50]
-    without = dataclasses.replace(config.training, label_dropout=0.0)
-    config = dataclasses.replace(config, training=without)
+    ]
+    assert counts == [25, 25, 50]
+    run = finished(tmp_path / "without", label_dropout=0.0)
     with pytest.raises(ValueError, match="trained with label_dropout 0"):
-        plan(config, config.facts, SampleOptions(labels=("none",)), 10)
+        completed(run, dataclasses.replace(wish, label=("none",)))
+
+
+def test_a_request_is_completed_once_and_only_with_what_the_run_keeps(tmp_path):
+    run = finished(tmp_path / "run")
+    full = completed(run, Sampling(label=("3",)))
+    assert (full.sampler, full.steps, full.num, full.average) == ("ddpm", 100, 80, "ema")
+    assert completed(run, full) == full
+    with pytest.raises(ValueError, match="average must be one of ema, raw, got 'power-0.05'"):
+        completed(run, Sampling(average="power-0.05"))
+    with pytest.raises(ValueError, match="sampler ddpm takes no eta, got 0.5"):
+        completed(run, Sampling(eta=0.5))
+
+
+def test_a_model_is_built_from_its_configuration_alone(tmp_path):
+    run = finished(tmp_path / "run", seed=4)
+    one, two = (build_diffusion(run.config) for _ in range(2))
+    torch.manual_seed(1)  # what was drawn before does not matter
+    three = build_diffusion(run.config)
+    for a, b, c in zip(one.parameters(), two.parameters(), three.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(a, c)
+    assert one.clip == (-1, 1)

@@ -73,7 +73,7 @@ def test_the_error_of_two_draws_of_one_law_is_the_expected_one(n, m):
 
 def test_labels_complain():
     good = torch.tensor([0, 1, 2])
-    with pytest.raises(ValueError, match="one length, got 3 and 2"):
+    with pytest.raises(ValueError, match=r"read must have shape \(3,\), got \(2,\)"):
         confusion_matrix(good, good[:2], 3)
     with pytest.raises(ValueError, match=r"read must lie in 0..1, got values from 0 to 2"):
         confusion_matrix(good.clamp(max=1), good, 2)
@@ -81,9 +81,9 @@ def test_labels_complain():
         confusion_matrix(good - 1, good, 3)
     with pytest.raises(ValueError, match=r"read must have shape \(n,\), got \(1, 3\)"):
         class_proportions(good[None], 3)
-    with pytest.raises(ValueError, match="num_classes must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_classes must lie in 1..32768, got 0"):
         class_proportions(good, 0)
-    with pytest.raises(ValueError, match="no samples"):
+    with pytest.raises(ValueError, match="read holds no samples"):
         class_proportions(good[:0], 3)
     for bad in (good.double(), good > 0):
         with pytest.raises(TypeError, match="read must hold integers, got torch"):

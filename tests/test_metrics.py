@@ -13,6 +13,17 @@ from denoising_diffusion.metrics.frechet import (
     frechet_distance,
     frechet_with_error,
 )
+from denoising_diffusion.metrics.labels import (
+    class_proportions,
+    confusion_matrix,
+    proportion_error,
+)
+from denoising_diffusion.metrics.neighbours import (
+    density_coverage,
+    memorisation,
+    nearest,
+    precision_recall,
+)
 from denoising_diffusion.metrics.points import (
     arc_histogram_tv,
     closest_on_curve,
@@ -173,12 +184,92 @@ def test_nearest_distance():
     assert nearest_distance(points, reference) == pytest.approx(2)
 
 
+def test_a_polyline_without_length_is_refused():
+    x, line = normal(3, 2), torch.zeros(4, 2)
+    for fraction in (torch.zeros(4), torch.linspace(0, 1, 4)):
+        with pytest.raises(ValueError, match="polyline has no segment with a length"):
+            closest_on_curve(x, (line, fraction))
+    with pytest.raises(ValueError, match=r"polyline\[1\] must have shape \(4,\), got \(3,\)"):
+        closest_on_curve(x, (line, torch.zeros(3)))
+    with pytest.raises(ValueError, match="polyline must hold two tensors, got 1"):
+        closest_on_curve(x, (line,))
+
+
 def test_points_complain():
     with pytest.raises(ValueError, match=r"shape \(n, 2\), got \(3, 3\)"):
         curve_distances(normal(3, 3), SPIRAL.polyline())
-    with pytest.raises(ValueError, match="no points"):
+    with pytest.raises(ValueError, match="points has no rows"):
         arc_histogram_tv(normal(0, 2), SPIRAL)
     with pytest.raises(ValueError, match="bins"):
         arc_histogram_tv(normal(3, 2), SPIRAL, bins=0)
-    with pytest.raises(ValueError, match=r"\(n, d\), \(m, d\)"):
+    with pytest.raises(ValueError, match=r"reference must have shape \(n, 2\), got \(3, 3\)"):
         nearest_distance(normal(3, 2), normal(3, 3))
+
+
+# Wrong types, and numbers that are none
+
+
+X, CLASSES = normal(8, 2), torch.tensor([0, 1, 2, 0])
+STATISTICS = statistics(X)
+CALLS = [
+    (FeatureStatistics, {"count": 3, "mean": X[0], "scatter": X[:2]}),
+    (statistics, {"features": X}),
+    (STATISTICS.merge, {"other": STATISTICS}),
+    (frechet_distance, {"a": STATISTICS, "b": STATISTICS}),
+    (
+        frechet_with_error,
+        {"features": X, "reference": STATISTICS, "resamples": 3, "seed": 0},
+    ),
+    (nearest, {"x": X, "reference": X, "exclude_self": False}),
+    (precision_recall, {"features": X, "reference": X, "k": 2}),
+    (density_coverage, {"features": X, "reference": X, "k": 2}),
+    (memorisation, {"samples": X, "train": X, "held_out": X}),
+    (closest_on_curve, {"points": X, "polyline": SPIRAL.polyline(50)}),
+    (curve_distances, {"points": X, "polyline": SPIRAL.polyline(50)}),
+    (mean_curve_distance, {"points": X, "curve": SPIRAL}),
+    (arc_histogram_tv, {"points": X, "curve": SPIRAL, "bins": 5}),
+    (nearest_distance, {"points": X, "reference": X}),
+    (confusion_matrix, {"asked": CLASSES, "read": CLASSES, "num_classes": 3}),
+    (class_proportions, {"read": CLASSES, "num_classes": 3}),
+    (proportion_error, {"read": CLASSES, "reference_classes": CLASSES, "num_classes": 3}),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "name"),
+    [(call, arguments, name) for call, arguments in CALLS for name in arguments],
+)
+def test_wrong_types_are_refused_by_name(call, arguments, name):
+    call(**arguments)
+    wrong = [None, "5", b"5", [], [1], {}, 1.5, 1j, -1, 10**30, math.nan, (None, None), object()]
+    wrong += [X.to(torch.complex64), X > 0, X.numpy(), X[:0], torch.tensor(1.0), X / 0, X * 1e200]
+    # A count or a seed may be huge, and no more than the sign of a count shows that it is wrong.
+    wrong = [v for v in wrong if not (name in ("count", "seed") and isinstance(v, int) and v > 0)]
+    for value in wrong:
+        with pytest.raises((TypeError, ValueError)) as refused:
+            call(**{**arguments, name: value})
+        assert name in str(refused.value)
+        assert "denoising_diffusion" in str(refused.traceback[-1].path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e71])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_no_metric_takes_what_is_not_finite_or_cannot_be_squared(value, place):
+    bad = X.clone()
+    bad[0 if place == "first" else -1, 1] = value
+    for call, arguments in CALLS:
+        for name, given in arguments.items():
+            if isinstance(given, torch.Tensor) and given.shape == X.shape:
+                message = f"{name} (holds values that are not finite|must hold numbers of at most)"
+                with pytest.raises(ValueError, match=message):
+                    call(**{**arguments, name: bad})
+
+
+def test_integers_half_precision_and_gradients_are_welcome():
+    for x in (torch.arange(16).view(8, 2), X.half(), X.bfloat16(), X.clone().requires_grad_()):
+        exact = x.detach().double()
+        assert frechet_distance(statistics(x), STATISTICS) == pytest.approx(
+            frechet_distance(statistics(exact), STATISTICS)
+        )
+        assert mean_curve_distance(x, SPIRAL) == mean_curve_distance(exact, SPIRAL)
+        assert nearest_distance(x, X) == nearest_distance(exact, X)

@@ -64,6 +64,11 @@ def test_embedding_refuses_bad_times():
         SinusoidalPositionEmbedding(10, 8)(torch.ones(2, 1))
 
 
+def test_time_embedding_needs_weights_to_follow():
+    with pytest.raises(ValueError, match=r"project must be .* with parameters, got ReLU ReLU\(\)"):
+        TimeEmbedding(10, 8, nn.ReLU())
+
+
 def test_time_embedding_follows_the_dtype_of_its_weights():
     embedding = TimeEmbedding(10, 8, nn.Linear(8, 3)).double()
     assert embedding(torch.tensor([1.0, 2.0])).dtype == torch.float64
@@ -110,15 +115,16 @@ def test_resampling_shapes_and_counts():
     assert (count(Downsample(16, 32)), count(Upsample(64, 32))) == (8224, 18464)
 
 
+@pytest.mark.parametrize("sizes", [(3, 5), (15,)])
 @pytest.mark.parametrize(("head_dim", "heads"), [(None, 4), (None, 1), (3, 2)])
-def test_attention_is_the_softmax_written_out(head_dim, heads):
-    attention = MultiheadAttention(8, head_dim, heads).double()
-    x = torch.randn(2, 8, 3, 5, dtype=torch.float64)
+def test_attention_is_the_softmax_written_out(head_dim, heads, sizes):
+    attention = MultiheadAttention(8, head_dim, heads, dims=len(sizes)).double()
+    x = torch.randn(2, 8, *sizes, dtype=torch.float64)
     size = head_dim or 8 // heads
     q, k, v = attention.qkv(x).reshape(2, 3, heads, size, 15).unbind(1)
     scores = torch.einsum("bhcq,bhck->bhqk", q, k) / math.sqrt(size)
     attended = torch.einsum("bhqk,bhck->bhcq", scores.softmax(dim=-1), v)
-    expected = attention.out(attended.reshape(2, heads * size, 3, 5))
+    expected = attention.out(attended.reshape(2, heads * size, *sizes))
     torch.testing.assert_close(attention(x), expected, atol=1e-12, rtol=1e-12)
 
 
@@ -131,7 +137,7 @@ def test_attention_biases():
 def test_attention_refuses_sizes():
     with pytest.raises(ValueError, match="num_heads must divide the 6 channels, got 4"):
         MultiheadAttention(6)
-    with pytest.raises(ValueError, match="num_heads must divide the 6 channels, got 0"):
+    with pytest.raises(ValueError, match="num_heads must be at least 1, got 0"):
         MultiheadAttention(6, 3, 0)
     with pytest.raises(ValueError, match="head_dim must be at least 1, got 0"):
         MultiheadAttention(6, 0)
@@ -140,9 +146,9 @@ def test_attention_refuses_sizes():
 def test_seed_init():
     torch.manual_seed(0)
     linear, conv, rows = nn.Linear(50, 30), nn.Conv2d(16, 32, 3), nn.Embedding(100, 64)
-    norm = nn.GroupNorm(2, 4)
-    seed_init(nn.ModuleList([linear, conv, rows, norm, nn.Conv2d(2, 2, 1, bias=False)]))
-    for layer, fans in ((linear, 80), (conv, 9 * 48)):
+    signal, norm = nn.Conv1d(24, 40, 3), nn.GroupNorm(2, 4)
+    seed_init(nn.ModuleList([linear, conv, signal, rows, norm, nn.Conv2d(2, 2, 1, bias=False)]))
+    for layer, fans in ((linear, 80), (conv, 9 * 48), (signal, 3 * 64)):
         bound = math.sqrt(6 / fans)
         assert not layer.bias.any()
         assert 0.98 * bound < layer.weight.abs().max() <= bound

@@ -45,14 +45,50 @@ def test_biases_start_at_zero():
     [
         ({"hidden": 2}, "hidden must be even and at least 4, got 2"),
         ({"hidden": 7}, "hidden must be even and at least 4, got 7"),
-        ({"in_dim": 0}, "in_dim and num_layers must be at least 1, got 0 and 3"),
-        ({"num_layers": 0}, "in_dim and num_layers must be at least 1, got 2 and 0"),
-        ({"num_classes": 0}, "num_classes must be at least 1 or None, got 0"),
+        ({"in_dim": 0}, "in_dim must be at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"num_octaves": 9}, r"num_octaves must lie in 0\.\.8, got 9"),
+        ({"num_octaves": -1}, r"num_octaves must lie in 0\.\.8, got -1"),
+        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
     ],
 )
 def test_constructor_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         MLP(40, **options)
+
+
+def test_the_initial_weights_and_the_output_are_those_of_old_runs():
+    torch.manual_seed(0)
+    net, x = MLP(40, num_octaves=2, num_classes=3), torch.linspace(-1, 1, 6).reshape(3, 2)
+    out = net(x, torch.tensor([1.0, 50.5, 100.0]), torch.tensor([0, 2, 1]))
+    assert out.square().mean().item() == pytest.approx(2.0327432, rel=1e-4)
+    assert [name for name in net.state_dict() if "layers.2" in name] == [
+        "layers.2.branches.0.weight",
+        "layers.2.branches.0.bias",
+        "layers.2.branches.1.project.weight",
+        "layers.2.branches.1.project.bias",
+        "layers.2.branches.2.weight",
+    ]
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_the_network_for_data(classes):
+    torch.manual_seed(0)
+    found = MLP.for_data((3,), 40, classes, hidden=8, num_layers=2, num_octaves=1)
+    torch.manual_seed(0)
+    net = MLP(40, in_dim=3, hidden=8, num_layers=2, num_octaves=1, num_classes=classes)
+    x, t = torch.randn(4, 3), torch.arange(1.0, 5.0)
+    assert (found.in_dim, found.num_octaves, found.num_classes) == (3, 1, classes)
+    assert torch.equal(found(x, t), net(x, t))
+    assert count(MLP.for_data([2], 40, None)) == 1_442
+
+
+def test_the_network_for_data_of_another_kind():
+    message = r"network mlp takes points, the data has shape \(1, 8, 8\)"
+    with pytest.raises(ValueError, match=message):
+        MLP.for_data((1, 8, 8), 40, None)
+    with pytest.raises(ValueError, match=r"data_shape must hold .* at least 1, got \(0,\)"):
+        MLP.for_data((0,), 40, None)
 
 
 def test_call_refusals():
@@ -84,8 +120,10 @@ def test_classifier():
 def test_classifier_refusals():
     with pytest.raises(ValueError, match="size must be a positive multiple of 4, got 10"):
         SmallClassifier(1, 10, 10)
-    with pytest.raises(ValueError, match=r"num_classes and num_features .* got 0 and 32"):
+    with pytest.raises(ValueError, match="num_classes must be at least 1, got 0"):
         SmallClassifier(1, 8, 0)
+    with pytest.raises(ValueError, match="num_features must be at least 1, got 0"):
+        SmallClassifier(1, 8, 10, 0)
     with pytest.raises(ValueError, match="images must be 8x8, got 8x12"):
         SmallClassifier(1, 8, 10)(torch.randn(1, 1, 8, 12))
     with pytest.raises(ValueError, match=r"x must have shape \(b, 1, h, w\)"):

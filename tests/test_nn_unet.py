@@ -1,3 +1,4 @@
+import hashlib
 import warnings
 
 import pytest
@@ -139,6 +140,96 @@ def test_output_has_the_shape_of_the_input_and_every_parameter_a_gradient(option
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 3.3391233),
+        ({"num_blocks_per_level": 2}, 3.2345988),
+        ({"block_layer": ConvEmbed}, 0.44640589),
+        ({"num_classes": 3}, 5.8098571),
+        ({"num_classes": 3, "combine": "mul"}, 2.4181438),
+    ],
+)
+def test_the_initial_weights_and_the_output_are_those_of_old_runs(options, expected):
+    torch.manual_seed(0)
+    net, x = UNet(1, 8, 100, **options), torch.linspace(-1, 1, 384).reshape(3, 1, 8, 16)
+    labels = torch.tensor([0, 2, 1]) if "num_classes" in options else None
+    out = net(x, torch.tensor([1.0, 50.5, 100.0]), labels)
+    assert out.square().mean().item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("net", "digest"),
+    [
+        (UNet(1, 8, 100, num_classes=2), "f487a9f2d4369338"),
+        (UNet(1, 8, 100, num_blocks_per_level=2, middle_attention=False), "e00e93c7062c95de"),
+        (UNetFixed(1, 8, 100), "912444a4d822f164"),
+    ],
+)
+def test_names_shapes_and_order_of_the_weights_are_those_of_old_runs(net, digest):
+    text = "\n".join(f"{name} {tuple(w.shape)}" for name, w in net.state_dict().items())
+    assert hashlib.sha256(text.encode()).hexdigest().startswith(digest)
+
+
+@pytest.mark.parametrize("out_channels", [None, 1, 3])
+def test_the_channels_of_the_answer(out_channels):
+    torch.manual_seed(0)
+    net = small(out_channels=out_channels)
+    torch.manual_seed(0)
+    same = small()
+    x, t = torch.randn(2, 1, 8, 8), torch.tensor([1.0, 9.0])
+    assert net(x, t).shape == (2, out_channels or 1, 8, 8)
+    assert count(net) - count(same) == (net.out_channels - 1) * (9 * 8 + 1)
+    h = {}
+    net.layers.final.register_forward_hook(lambda _, inputs, out: h.update(x=inputs[0], out=out))
+    assert torch.equal(net(x, t), h["out"])
+    final = net.layers.final
+    torch.testing.assert_close(
+        h["out"], nn.functional.conv2d(h["x"], final.weight, final.bias, padding=1)
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6), (2, 10)])
+@pytest.mark.parametrize("classes", [None, 3])
+@pytest.mark.parametrize("attention", [True, False])
+def test_the_network_for_data(shape, classes, attention):
+    options = {
+        "channel_multipliers": (1, 2),
+        "num_blocks_per_level": 2,
+        "block_groups": 4,
+        "num_attention_heads": 2,
+        "middle_attention": attention,
+    }
+    torch.manual_seed(0)
+    found = UNet.for_data(shape, 50, classes, model_channels=8, **options)
+    torch.manual_seed(0)
+    net = UNet(2, 8, 50, dims=len(shape) - 1, num_classes=classes, **options)
+    x, t = torch.randn(3, *shape), torch.tensor([1.0, 25.5, 50.0])
+    assert found.num_classes == classes
+    assert torch.equal(found(x, t), net(x, t))
+    assert str(found) == str(net)
+
+
+def test_the_network_for_data_has_the_defaults_of_the_recipes():
+    assert count(UNet.for_data((1, 28, 28), 100, 10)) == 622_865
+    assert count(UNet.for_data([1, 28, 28], 100, None)) == 602_705
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2,), r"network unet takes images \(c, h, w\) or .* the data has shape \(2,\)"),
+        ((1, 2, 4, 4), r"signals \(c, length\), the data has shape \(1, 2, 4, 4\)"),
+        ((1, 8, 6), r"height and width of the data must .*divisible by 4, got \(8, 6\)"),
+        ((1, 10), r"length of the data must .*divisible by 4, got \(10,\)"),
+        ((1, 0, 8), r"data_shape must hold .*at least 1, got \(1, 0, 8\)"),
+    ],
+)
+def test_the_network_for_data_of_another_kind(shape, message):
+    with pytest.raises(ValueError, match=message):
+        UNet.for_data(shape, 100, None)
+
+
 def test_other_dtypes():
     x, t = torch.randn(2, 1, 8, 8), torch.tensor([1.0, 9.0])
     for dtype in (torch.float64, torch.bfloat16):
@@ -203,12 +294,15 @@ def test_more_than_five_levels_warn():
     [
         ({"block_groups": 3}, "block_groups must divide the 8 model_channels, got 3"),
         ({"block_groups": 0}, "block_groups must divide .* got 0"),
-        ({"num_attention_heads": 3}, "num_heads must divide the 16 channels, got 3"),
+        ({"num_attention_heads": 3}, "num_attention_heads must divide the 16 .*got 3"),
+        ({"num_attention_heads": 0}, "num_attention_heads must be at least 1, got 0"),
+        ({"out_channels": 0}, "out_channels must be at least 1, got 0"),
+        ({"dims": 3}, r"dims must lie in 1\.\.2, got 3"),
         ({"channel_multipliers": ()}, r"channel_multipliers must hold at least one.*got \(\)"),
         ({"channel_multipliers": (1, 0)}, r"channel_multipliers must .*got \(1, 0\)"),
         ({"num_blocks_per_level": 0}, "num_blocks_per_level must be at least 1, got 0"),
-        ({"combine": "concat"}, "combine must be 'cat', 'add' or 'mul', got 'concat'"),
-        ({"num_classes": 0}, "num_classes must be at least 1 or None, got 0"),
+        ({"combine": "concat"}, "combine must be one of cat, add, mul, got 'concat'"),
+        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
     ],
 )
 def test_constructor_refusals(options, message):
@@ -219,7 +313,7 @@ def test_constructor_refusals(options, message):
 def test_fixed_net_refusals():
     with pytest.raises(ValueError, match="block_groups must divide the 6 model_channels, got 8"):
         UNetFixed(1, 6, 10)
-    with pytest.raises(ValueError, match="num_heads must divide the 32 channels, got 5"):
+    with pytest.raises(ValueError, match=r"num_attention_heads must divide the 32 .*got 5"):
         UNetFixed(1, 8, 10, num_attention_heads=5)
     with pytest.raises(ValueError, match=r"divisible by 4, got \(8, 6\)"):
         UNetFixed(1, 8, 10)(torch.randn(1, 1, 8, 6), torch.ones(1))
@@ -237,13 +331,14 @@ def test_fixed_net_refusals():
         ((2, 1, 8, 8), (2,), [1], r"labels must have shape \(2,\) like the batch, got \(1,\)"),
         ((2, 1, 8, 8), (2,), [0, 4], r"labels must lie in 0\.\.3, got 0\.\.4"),
         ((2, 1, 8, 8), (2,), [-1, 2], r"labels must lie in 0\.\.3, got -1\.\.2"),
-        ((2, 1, 8, 8), (2,), [0.5, 2.0], "labels must be integers, got torch.float32"),
-        ((2, 1, 8, 8), (2,), [True, False], "labels must be integers, got torch.bool"),
+        ((2, 1, 0, 8), (2,), None, r"positive and divisible by 2, got \(0, 8\)"),
+        ((2, 1, 8, 8), (2,), [0.5, 2.0], "labels must hold integers, got torch.float32"),
+        ((2, 1, 8, 8), (2,), [True, False], "labels must hold integers, got torch.bool"),
     ],
 )
 def test_call_refusals(shape, times, labels, message):
     given = None if labels is None else torch.tensor(labels)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(TypeError if "hold" in message else ValueError, match=message):
         small(num_classes=3)(torch.randn(shape), torch.ones(times), given)
 
 

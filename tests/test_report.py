@@ -1,12 +1,16 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from denoising_diffusion.report.files import replacing, write_png
+from denoising_diffusion.files import write_png
+from denoising_diffusion.report.confusion import plot_confusion, plot_label_histogram
 from denoising_diffusion.report.gif import thin, write_gif
 from denoising_diffusion.report.history import plot_history
-from denoising_diffusion.report.images import grid_frames, image_grid, to_uint8
+from denoising_diffusion.report.images import grid_frames, image_grid, pair_grid, to_uint8
+from denoising_diffusion.report.lines import plot_lines
 from denoising_diffusion.report.points import (
     closest_points,
     plot_distance,
@@ -57,12 +61,16 @@ def test_a_long_gif_has_sixty_frames(tmp_path):
         assert gif.n_frames == 60
 
 
-def test_a_failed_file_leaves_the_old_one(tmp_path):
-    path = tmp_path / "a.txt"
+def test_a_failed_file_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "a.gif"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as beside:
-        beside.write_text("half")
-        raise RuntimeError
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_gif(frames(3), path)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
@@ -71,7 +79,7 @@ def test_gif_complains(tmp_path):
         write_gif([], tmp_path / "a.gif")
     with pytest.raises(ValueError, match="one size and one mode"):
         write_gif([*frames(1), *frames(1, "RGB")], tmp_path / "a.gif")
-    with pytest.raises(ValueError, match="fps and hold"):
+    with pytest.raises(ValueError, match="fps must be a finite number >= 0.1, got 0"):
         write_gif(frames(2), tmp_path / "a.gif", fps=0)
 
 
@@ -118,6 +126,68 @@ def test_names_and_title_take_room_and_leave_the_tiles_alone():
     assert (pixels[:top] < 255).any() and (pixels[top:, :left] < 255).any()
 
 
+def ink(picture, box):
+    """Whether anything is written in this (left, top, right, bottom)."""
+    return bool((np.asarray(picture.convert("L").crop(box)) < 128).any())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_short_names_stand_above_their_images(channels):
+    images = np.full((5, 8, 8, channels), 200, np.uint8)
+    plain, named = image_grid(images, 3), image_grid(images, 3, names=list("31415"))
+    band = (named.height - plain.height) // 2
+    assert named.width == plain.width and band >= 13
+    assert not ink(named, (70, 36 + band, 104, named.height))  # after the fifth there is none
+    for i in range(5):
+        x, y = 2 + i % 3 * 34, 2 + i // 3 * (34 + band)
+        assert ink(named, (x, y, x + 32, y + band))
+        tile = np.asarray(named.crop((x, y + band, x + 32, y + band + 32)))
+        assert (tile == 200).all()
+        names = ["3", "1", "4", "1", "5"]
+        names[i] = "7"  # which changes nothing but what stands above this image
+        other = np.asarray(image_grid(images, 3, names=names).convert("L"))
+        rows, columns = np.nonzero(other != np.asarray(named.convert("L")))
+        assert y <= rows.min() and rows.max() < y + band
+        assert x <= columns.min() and columns.max() < x + 32
+
+
+def test_column_names_stand_above_their_columns_below_the_title():
+    images = np.full((4, 8, 8, 1), 200, np.uint8)
+    titled = image_grid(images, 2, row_names=["a", "b"], title="T")
+    headed = image_grid(images, 2, row_names=["a", "b"], title="T", column_names=["1", "10"])
+    top, left = headed.height - titled.height, titled.width - 70
+    assert headed.width == titled.width and top >= 13
+    under_title = titled.height - 70
+    title = (0, 0, titled.width, under_title)
+    assert np.array_equal(np.asarray(headed.crop(title)), np.asarray(titled.crop(title)))
+    rest = np.asarray(titled.crop((0, under_title, titled.width, titled.height)))
+    assert np.array_equal(np.asarray(headed)[under_title + top :], rest)
+    heads = [
+        (left + 2 + k * 34, under_title, left + 34 + k * 34, under_title + top) for k in (0, 1)
+    ]
+    assert all(ink(headed, box) for box in heads)
+    blank = image_grid(images, 2, row_names=["a", "b"], title="T", column_names=["", "10"])
+    assert [ink(blank, box) for box in heads] == [False, True]
+
+
+@pytest.mark.parametrize("where", ["names", "column_names"])
+def test_wide_names_make_wide_columns_and_images_stay_below_them(where):
+    images = np.zeros((3, 8, 8, 1), np.uint8)
+    grid = image_grid(images, 3, **{where: ["T-shirt/top", "", "Ankle boot"]})
+    step = (grid.width - 2) // 3
+    assert step > 60
+    top = grid.height - 34
+    dark = np.asarray(grid) < 255
+    for k in range(3):
+        own = dark[:, 2 + k * step : 2 + k * step + step - 2]
+        tile = np.flatnonzero(own[top : top + 32].all(0))
+        assert len(tile) == 32 and abs(tile.mean() - (step - 3) / 2) <= 1
+        text = np.flatnonzero(own[:top].any(0))
+        assert len(text) == 0 if k == 1 else abs(text.mean() - (step - 3) / 2) < 6
+    gaps = [dark[:, 2 + k * step - 3 : 2 + k * step].any() for k in (1, 2)]
+    assert not any(gaps)
+
+
 def test_grid_frames_are_a_gif(tmp_path):
     states = [torch.full((4, 1, 8, 8), v) for v in (-1.0, 0.0, 1.0)]
     made = grid_frames(states, 2, ["t = 2", "t = 1", "t = 0"])
@@ -134,10 +204,14 @@ def test_grid_complains():
     for bad in (images[0], images[:0], images.repeat(2, axis=3)):
         with pytest.raises(ValueError, match="images must have shape"):
             image_grid(bad, 2)
-    with pytest.raises(ValueError, match="columns and scale"):
+    with pytest.raises(ValueError, match="columns must lie in 1..10000, got 0"):
         image_grid(images, 0)
-    with pytest.raises(ValueError, match="3 names for 2 rows"):
+    with pytest.raises(ValueError, match="3 row_names for 2 rows"):
         image_grid(images, 2, row_names=["a", "b", "c"])
+    with pytest.raises(ValueError, match="got 1 column_names for 2 columns"):
+        image_grid(images, 2, column_names=["a"])
+    with pytest.raises(ValueError, match="got 5 names for 4 images"):
+        image_grid(images, 2, names=list("abcde"))
 
 
 # Plots
@@ -173,19 +247,104 @@ def test_plots_complain():
 
 
 @pytest.mark.parametrize("rows", [1, 300])
-def test_history_is_a_png(tmp_path, rows):
+def test_history_is_a_picture(rows):
     history = [{"step": i, "loss": 1 / (i + 1)} for i in range(rows)]
     history[-1]["val_loss"] = 0.3
-    plot_history([*history, {"step": rows, "val_loss": 0.2}], tmp_path / "history.png")
-    with Image.open(tmp_path / "history.png") as picture:
-        assert picture.format == "PNG" and not_blank(picture)
+    picture = plot_history([*history, {"step": rows, "val_loss": 0.2}])
+    assert picture.size == (640, 360) and picture.mode == "RGB" and not_blank(picture)
     with pytest.raises(ValueError, match="no row"):
-        plot_history([], tmp_path / "b.png")
+        plot_history([])
+
+
+def coloured(image, colour):
+    """The pixels of nearly this colour."""
+    return np.abs(np.asarray(image).astype(int) - colour).max(2) <= 40
+
+
+BLUE, ORANGE, GREEN = (47, 109, 181), (224, 123, 57), (63, 155, 108)
+
+
+def test_held_out_losses_are_a_line_of_their_own():
+    history = [{"step": i, "loss": 2.0} for i in range(1, 100)]
+    picture = plot_history(history)
+    assert coloured(picture, BLUE).any() and not coloured(picture, ORANGE).any()
+    both = plot_history([*history, {"step": 50, "val_loss": 1.0}, {"step": 99, "val_loss": 1.0}])
+    # The legend at the right is left out.
+    upper, lower = (np.nonzero(coloured(both, c)[:, :500])[0].mean() for c in (BLUE, ORANGE))
+    assert upper < lower
+
+
+def test_the_loss_has_a_logarithmic_axis():
+    drawn = coloured(plot_history([{"step": i, "loss": 0.7**i} for i in range(40)]), BLUE)
+    rows, columns = np.nonzero(drawn)
+    # A geometric series is a straight line.
+    middle = rows[columns == (columns.min() + columns.max()) // 2].mean()
+    assert middle == pytest.approx((rows.min() + rows.max()) / 2, abs=3)
+
+
+def test_broken_losses_leave_gaps():
+    history = [{"step": i, "loss": 1.0 + i % 2} for i in range(50)]
+    broken = [*history, {"step": 20.5, "loss": math.nan}, {"step": 21.5, "val_loss": math.inf}]
+    assert np.array_equal(np.asarray(plot_history(history)), np.asarray(plot_history(broken)))
+    assert not_blank(plot_history([{"step": 1, "loss": 0.0}, {"step": 2, "loss": -1.0}]))
+    for bad in ([], [{"step": None, "loss": 1.0}], [{"step": 1, "loss": math.nan}], [{"a": 1}]):
+        with pytest.raises(ValueError, match="rows holds no row with a step and a finite loss"):
+            plot_history(bad)
+
+
+# Signals
+
+
+def line_rows(picture, colour, column):
+    """Where lines of this colour cross a column of pixels."""
+    return np.flatnonzero(coloured(picture, colour)[:, column])
+
+
+def test_every_channel_has_its_colour_and_height():
+    flat = torch.tensor([0.0, 1.0, 3.0])[:, None].expand(3, 50)
+    picture = plot_lines([("", flat)])
+    assert picture.size == (320, 160) and picture.mode == "RGB"
+    low, middle, high = (line_rows(picture, c, 200).mean() for c in (BLUE, ORANGE, GREEN))
+    assert low - middle == pytest.approx((middle - high) / 2, abs=1.5) and low - high > 60
+
+
+def test_panels_share_their_heights_and_stand_in_a_grid():
+    panels = [("a", torch.zeros(1, 20)), ("b", torch.ones(1, 20) * 4), ("c", torch.zeros(1, 20))]
+    picture = plot_lines(panels, columns=2)
+    assert picture.size == (640, 320)
+    left, right = (line_rows(picture, BLUE, x) for x in (200, 520))
+    assert left.max() < 320 and right.max() < 160
+    upper = left[left < 160]
+    assert len(upper) and right.mean() < upper.mean() - 50
+    assert len(left[left >= 160])
+    assert plot_lines(panels).size == (960, 160)
+
+
+def test_a_title_is_written_and_several_signals_are_drawn_over_each_other():
+    one = torch.stack([torch.zeros(1, 30), torch.ones(1, 30)])
+    plain, titled = plot_lines([("", one)]), plot_lines([("a title", one)])
+    assert not ink(plain, (120, 0, 200, 20)) and ink(titled, (120, 0, 200, 20))
+    faint = np.abs(np.asarray(plain).astype(int) - (130, 167, 211)).max(2) <= 25
+    rows = np.flatnonzero(faint[:, 200])
+    assert len(np.flatnonzero(np.diff(rows) > 30)) == 1  # two lines, far apart
+    assert not_blank(plot_lines([("constant", torch.full((1, 5), 2.0))]))
+
+
+def test_lines_complain():
+    for bad in (torch.zeros(3), torch.zeros(1, 1, 1, 1), torch.zeros(2, 0)):
+        with pytest.raises(ValueError, match=r"signals of panels must have shape \(c, length\) or"):
+            plot_lines([("a", bad)])
+    with pytest.raises(ValueError, match="panels holds no panels"):
+        plot_lines([])
+    with pytest.raises(ValueError, match=r"panels\[0\]\[1\] holds values that are not finite"):
+        plot_lines([("a", torch.zeros(1, 3) / 0)])
+    with pytest.raises(ValueError, match="columns must lie in 1..100, got 0"):
+        plot_lines([("a", torch.zeros(1, 3))], columns=0)
 
 
 def test_png_is_lossless(tmp_path):
     pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    write_png(Image.fromarray(pixels), tmp_path / "a.png")
+    write_png(tmp_path / "a.png", Image.fromarray(pixels))
     with Image.open(tmp_path / "a.png") as picture:
         assert np.array_equal(np.asarray(picture), pixels)
 
@@ -196,3 +355,95 @@ def test_paper_stays_white_in_a_gif(tmp_path):
     with Image.open(tmp_path / "a.gif") as gif:
         gif.seek(1)
         assert gif.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+
+
+# Wrong types
+
+
+POINTS = torch.zeros(4, 2)
+IMAGES = torch.zeros(4, 1, 8, 8)
+CALLS = [
+    (plot_confusion, {"matrix": torch.eye(2), "class_names": ["a", "b"]}),
+    (
+        plot_label_histogram,
+        {
+            "proportions": torch.ones(2),
+            "reference_proportions": torch.ones(2),
+            "class_names": ["a", "b"],
+        },
+    ),
+    (thin, {"count": 5, "most": 3}),
+    (write_gif, {"frames": frames(1), "path": "a.gif", "fps": 5, "hold": 1}),
+    (plot_history, {"rows": [{"step": 1, "loss": 2.0}]}),
+    (to_uint8, {"x": IMAGES}),
+    (
+        image_grid,
+        {
+            "images": np.zeros((4, 8, 8, 1), np.uint8),
+            "columns": 2,
+            "scale": 1,
+            "border": 1,
+            "row_names": ["a", "b"],
+            "column_names": ["a", "b"],
+            "names": list("abcd"),
+            "title": "t",
+        },
+    ),
+    (
+        grid_frames,
+        {"states": [IMAGES], "columns": 2, "captions": ["a"], "scale": 1, "row_names": ["a", "b"]},
+    ),
+    (pair_grid, {"samples": IMAGES, "neighbours": IMAGES, "columns": 2, "title": "t"}),
+    (plot_lines, {"panels": [("a", POINTS)], "columns": 1}),
+    (closest_points, {"panels": [("a", POINTS, POINTS)], "curve": [POINTS], "limits": (-1, 1)}),
+    (plot_distance, {"steps": [1], "distances": [1], "x_label": "t"}),
+    (
+        scatter_frame,
+        {
+            "panels": [("a", POINTS)],
+            "columns": 1,
+            "limits": (-1, 1),
+            "panel_size": 100,
+            "alpha": 0.5,
+        },
+    ),
+    (scatter_panels, {"panels": [("a", POINTS)], "limits": (-1, 1), "alpha": 0.5}),
+]
+OPTIONAL = {"scale", "row_names", "column_names", "names", "title", "captions", "columns"}
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "name"),
+    [(call, arguments, name) for call, arguments in CALLS for name in arguments],
+)
+def test_wrong_types_are_refused_by_name(call, arguments, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call(**arguments)
+    wrong = [b"5", 1.5j, object(), {"a": 1}, [None], [1j, 1j], [torch.ones(2) > 0] * 2, POINTS > 0]
+    wrong += [POINTS.to(torch.complex64)]
+    wrong += [] if name in OPTIONAL else [None]
+    wrong += [] if name in ("path", "title", "x_label") else ["5"]
+    for value in wrong:
+        with pytest.raises((TypeError, ValueError)) as refused:
+            call(**{**arguments, name: value})
+        message = str(refused.value)
+        assert name in message or "captions for" in message
+        assert "denoising_diffusion" in str(refused.traceback[-1].path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_refused_by_name(value):
+    bad = torch.full((2, 2), value)
+    for call, message in (
+        (lambda: to_uint8(bad.expand(1, 1, 2, 2)), "x holds values that are not finite"),
+        (lambda: scatter_frame([("a", bad)]), r"panels\[0\]\[1\] holds values"),
+        (lambda: scatter_frame([("a", POINTS)], alpha=value), "alpha must lie in"),
+        (lambda: scatter_frame([("a", POINTS)], limits=(0, value)), r"limits\[1\] must be"),
+        (lambda: plot_confusion(bad, ["a", "b"]), "matrix holds values"),
+        (lambda: plot_label_histogram(bad[0], bad[0], ["a", "b"]), "proportions holds values"),
+        (lambda: plot_distance([1, 2], [1, value]), "distances must be a finite number"),
+        (lambda: write_gif(frames(2), "a.gif", fps=value), "fps must be a finite number"),
+        (lambda: write_gif(frames(2), "a.gif", hold=value), "hold must lie in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from denoising_diffusion.run import RunFolder, load
+from denoising_diffusion.run import Run, load
 
 SMALL = {
     "network": {"model_channels": 8, "channel_multipliers": [1, 2]},
@@ -152,9 +152,9 @@ def test_samples_are_repeatable_labelled_and_never_overwritten_silently(workplac
         (["sample", "nowhere"], "nowhere is no run folder"),
         (["evaluate", "missing.npz"], "missing.npz does not exist"),
         (["evaluate", "run", "--num", "5000"], "num must lie in 2..898"),
-        (["train", "digit"], "unknown recipe 'digit'"),
+        (["train", "digit"], "recipe must be one of digits, numbers"),
         (["train", "points"], "the recipe points needs --data"),
-        (["train", "digits", "--data", "x.csv"], "takes no path"),
+        (["train", "digits", "--data", "x.csv"], "data digits takes no path"),
         (["train", "digits", "--epochs", "0"], "epochs must be at least 1, got 0"),
         (["train", "digits", "--threads", "0"], "--threads must be at least 1"),
         (["info", "nowhere"], "nowhere is no run folder"),
@@ -179,7 +179,7 @@ def test_evaluate_prints_one_json_object(workplace):
 def test_a_checkpoint_cut_in_half_is_refused(workplace, tmp_path):
     data = (workplace / "run" / "model.safetensors").read_bytes()
     target = tmp_path / "broken"
-    RunFolder(target).create(RunFolder(workplace / "run").read_config())
+    Run(target).create(Run(workplace / "run").config)
     (target / "model.safetensors").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="is damaged or no safetensors file"):
         load(target)
@@ -187,7 +187,7 @@ def test_a_checkpoint_cut_in_half_is_refused(workplace, tmp_path):
 
 def test_load_gives_the_model_that_samples(workplace):
     model = load(workplace / "run", device="cpu")
-    raw = load(workplace / "run", ema=False, device="cpu")
+    raw = load(workplace / "run", average="raw", device="cpu")
     assert model.data_shape == (1, 8, 8)
     weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in (model, raw)]
     assert not torch.equal(*weights)

@@ -143,8 +143,8 @@ def test_a_last_beta_of_1_ends_without_signal():
 
 def test_signal_left_at_the_end_is_warned_of_with_numbers():
     message = (
-        "does not reach noise: alpha_cumprod is 0.25 at T = 2 (at most 0.001 is advised), so x_T "
-        "keeps 0.5 of the data"
+        "does not reach noise: alpha² / (alpha² + sigma²) is 0.25 at T = 2 (at most 0.001 is "
+        "advised), so x_T keeps 0.5 of the data"
     )
     with pytest.warns(UserWarning, match=re.escape(message)) as found:
         Schedule.from_alpha_cumprod(tensor(0.5, 0.25))

@@ -1,18 +1,17 @@
-"""GaussianDiffusion: a schedule and a network, joined."""
+"""GaussianDiffusion: a schedule, a prediction and a network, joined."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from denoising_diffusion import tables
+from denoising_diffusion.checks import function, instance, integer, number, tensor
+from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
-Prediction = Literal["noise", "x_start", "v"]
-"""What the network predicts; v = alpha noise - sigma x_start (Salimans & Ho 2022, appendix D)."""
-
 DenoiseFn = Callable[..., Tensor]
-"""(x (b, ...), t (b,) float32 in 1..T, *conditions) -> a prediction in the shape of x."""
+"""(x (b, ...), t (b,) float32 in (0, T], *conditions) -> an answer in the shape of x."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(prediction, target) -> losses per element, in their shape, or per sample, (b,)."""
@@ -31,19 +30,23 @@ def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
 class GaussianDiffusion(nn.Module):
     """A diffusion model: it noises data, undoes noise, scores a prediction, estimates x_start.
 
-    Times are those of Ho et al. 2020: integers 1..T, and 0 is the data; every t here has
-    shape (b,), one time per sample.
+    Times are those of Ho et al. 2020: 1..T, and 0 is the data; every t here has shape (b,), one
+    time per sample, and may be any real number between. Coefficients are formed in float64 where t
+    lies on the host, and cast last.
 
     Args:
         schedule: a Schedule, or betas of shape (T,), which are wrapped in one.
         data_shape: the shape of one sample, such as (2,) or (1, 28, 28).
         denoise_fn: the network, called with (x, t, *conditions).
-        prediction: what the network predicts: "noise", "x_start" or "v".
+        prediction: what the network predicts: a name such as "noise", "x_start" or "v", or a
+            `Prediction`.
+        clip: (low, high), the range of the data where it is known; `sample` keeps to it.
 
     Raises:
-        ValueError: an unknown prediction, an empty dimension in data_shape, or noise prediction
-            with a schedule that ends without signal (alpha_T = 0), where noise says nothing of x_0.
-        TypeError: denoise_fn is not callable.
+        ValueError: an unknown prediction, an empty dimension in data_shape, a clip that is no
+            range, or a prediction whose coefficients are not finite at some t in 1..T, such as that
+            of noise where alpha_T = 0: noise says nothing of x_0 there.
+        TypeError: arguments of other types.
     """
 
     def __init__(
@@ -51,26 +54,26 @@ class GaussianDiffusion(nn.Module):
         schedule: Schedule | Tensor,
         data_shape: Sequence[int],
         denoise_fn: DenoiseFn,
-        prediction: Prediction = "noise",
+        prediction: tables.Choice | Prediction = "noise",
+        clip: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        if not callable(denoise_fn):
-            raise TypeError(f"denoise_fn must be callable, got {type(denoise_fn).__name__}")
-        if prediction not in get_args(Prediction):
-            raise ValueError(
-                f"prediction must be one of {get_args(Prediction)}, got {prediction!r}"
-            )
-        if any(n < 1 for n in data_shape):
+        function("denoise_fn", denoise_fn)
+        instance("schedule", schedule, Schedule, Tensor)
+        instance("data_shape", data_shape, tuple, list)
+        if any(integer("a size in data_shape", n) < 1 for n in data_shape):
             raise ValueError(f"data_shape must hold sizes >= 1, got {tuple(data_shape)}")
         self.schedule = Schedule.from_betas(schedule) if isinstance(schedule, Tensor) else schedule
-        if prediction == "noise" and self.schedule.alpha[-1] == 0:
-            raise ValueError(
-                "noise prediction needs signal at every time, but alpha_T is 0 (the last beta is "
-                '1): x_start cannot be found from noise there; use prediction="v" or "x_start"'
-            )
+        self.prediction = prediction
+        given = isinstance(prediction, Prediction)
+        self._prediction = prediction if given else tables.bound("prediction", prediction)()
+        self._check_finite()
+        if clip is not None and not number("clip", clip[0]) < number("clip", clip[1]):
+            raise ValueError(f"clip must be (low, high) with low below high, got {clip}")
+        self.clip = clip
         self.data_shape = tuple(data_shape)
         self.denoise_fn = denoise_fn
-        self.prediction: Prediction = prediction
+        self._columns: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     @property
     def num_timesteps(self) -> int:
@@ -125,21 +128,19 @@ class GaussianDiffusion(nn.Module):
         """noise = (x - alpha_t x_start) / sigma_t, for t > 0; all (b, *data)."""
         _check_same_shape("x_start", x_start, x)
         alpha, sigma = self.schedule.at(t, like=x)
+        self._check_above_0(t)
         return (x - alpha * x_start) / sigma
 
     def denoise(self, x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         """The network's estimate of x_start, (b, *data), not clipped.
 
         Raises:
-            ValueError: x is not (b, *data_shape), or the network answers in another shape.
+            ValueError: x is not (b, *data_shape), a time outside (0, T], or the network answers in
+                another shape.
         """
-        output = self._predict(x, t, conditions)
-        if self.prediction == "x_start":
-            return output
-        if self.prediction == "noise":
-            return self.predict_start_from_noise(x, t, output)
-        alpha, sigma = self.schedule.at(t, like=x)
-        return (alpha * x - sigma * output) / (alpha**2 + sigma**2)
+        self._check_sample(x)
+        alpha, sigma, skip, out, _, _ = self._rows(t, x)
+        return skip * x + out * self._answer(x, t, alpha, sigma, conditions)
 
     def p_losses(
         self,
@@ -154,12 +155,15 @@ class GaussianDiffusion(nn.Module):
         The network sees `q_sample(x_start, t, noise)` and is compared with what it should predict.
 
         Raises:
-            ValueError: shapes that differ, or a loss that answers neither per element nor per
-                sample.
+            ValueError: shapes that differ, a time outside (0, T], or a loss that answers neither
+                per element nor per sample.
         """
-        x = self.q_sample(x_start, t, noise)
-        output = self._predict(x, t, conditions)
-        values = loss(output, self._target(x_start, t, noise))
+        _check_same_shape("noise", noise, x_start)
+        self._check_sample(x_start)
+        alpha, sigma, _, _, of_start, of_noise = self._rows(t, x_start)
+        x = alpha * x_start + sigma * noise
+        output = self._answer(x, t, alpha, sigma, conditions)
+        values = loss(output, of_start * x_start + of_noise * noise)
         if values.shape == output.shape:
             return values.flatten(1).mean(1)
         if values.shape == output.shape[:1]:
@@ -169,30 +173,87 @@ class GaussianDiffusion(nn.Module):
             f"({len(output)},), got {tuple(values.shape)}"
         )
 
-    def _target(self, x_start: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        if self.prediction == "noise":
-            return noise
-        if self.prediction == "x_start":
-            return x_start
-        alpha, sigma = self.schedule.at(t, like=x_start)
-        return alpha * noise - sigma * x_start
+    def x_start_factor(self, t: Tensor) -> Tensor:
+        """out², (b,) float64 on the host: the squared error of x_start over that of the answer."""
+        return self._prediction.coefficients(*self.schedule(t))[1] ** 2
 
-    def _predict(self, x: Tensor, t: Tensor, conditions: tuple[Tensor, ...]) -> Tensor:
+    def _answer(
+        self,
+        x: Tensor,
+        t: Tensor,
+        alpha: Tensor,
+        sigma: Tensor,
+        conditions: tuple[Tensor, ...],
+    ) -> Tensor:
         """The only call of the network; its answer leaves half precision here."""
-        if tuple(x.shape[1:]) != self.data_shape:
-            raise ValueError(
-                f"x must have shape (b, {', '.join(map(str, self.data_shape))}), got "
-                f"{tuple(x.shape)}"
-            )
-        output = self.denoise_fn(x, t.to(torch.float32), *conditions)
-        if output.shape != x.shape:
+        seen, time = self._prediction.inputs(x, t.to(x.device), alpha, sigma)
+        output = self.denoise_fn(seen, time.to(torch.float32), *conditions)
+        if tensor("the answer of denoise_fn", output).shape != x.shape:
             raise ValueError(
                 f"denoise_fn must answer in the shape of x, {tuple(x.shape)}, got "
                 f"{tuple(output.shape)}"
             )
         return output.to(torch.promote_types(output.dtype, torch.float32))
 
+    def _rows(self, t: Tensor, like: Tensor) -> tuple[Tensor, ...]:
+        """alpha, sigma, skip, out and the target's two factors, each (b, 1, ...), beside `like`."""
+        alpha, sigma = self.schedule.at(t, like)
+        if t.device.type == "cpu":
+            self._check_above_0(t)
+            exact = self.schedule(t)
+            rows = torch.stack([*exact, *self._derived(*exact)]).to(alpha.dtype).to(like.device)
+        else:
+            rows = torch.stack([alpha.flatten(), sigma.flatten(), *self._gathered(t, alpha, sigma)])
+        return rows.view(6, *alpha.shape).unbind()
+
+    def _gathered(self, t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The derived rows (4, b) where t lies on an accelerator, without waiting for it.
+
+        Whole times are looked up in a table that was made in float64; between them the
+        coefficients are formed in the precision of the device.
+        """
+        key = (alpha.device, alpha.dtype)
+        if key not in self._columns:
+            exact = self._derived(self.schedule.alpha, self.schedule.sigma)
+            self._columns[key] = exact.to(alpha.dtype).to(alpha.device)
+        whole = t.round().long()
+        between = self._derived(alpha.flatten(), sigma.flatten())
+        return torch.where(whole == t, self._columns[key][:, whole], between)
+
+    def _derived(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """skip, out, and the factors of x_start and noise in what the network should answer."""
+        skip, out = self._prediction.coefficients(alpha, sigma)
+        return torch.stack([skip, out, (1 - skip * alpha) / out, -skip * sigma / out])
+
+    def _check_finite(self) -> None:
+        alpha, sigma = self.schedule.alpha, self.schedule.sigma
+        bad = (~self._derived(alpha, sigma)[:, 1:].isfinite().all(0)).nonzero()
+        if len(bad):
+            t = int(bad[0]) + 1
+            name = self.prediction if isinstance(self.prediction, str) else "this"
+            raise ValueError(
+                f"{name} prediction needs signal at every time, but its coefficients are not "
+                f"finite at t = {t}, where alpha is {alpha[t].item():.4g}: x_start cannot be found "
+                'there; use prediction="v" or "x_start"'
+            )
+
+    def _check_sample(self, x: Tensor) -> None:
+        if tuple(tensor("x", x, holds="numbers").shape[1:]) != self.data_shape:
+            raise ValueError(
+                f"x must have shape (b, {', '.join(map(str, self.data_shape))}), got "
+                f"{tuple(x.shape)}"
+            )
+
+    def _check_above_0(self, t: Tensor) -> None:
+        """Refuse the time of the data, where there is no noise; looked at on the host alone."""
+        if t.device.type == "cpu" and not bool((t > 0).all()):
+            raise ValueError(
+                f"t must lie in (0, {self.num_timesteps}], got {t.min().item():.6g}, the time of "
+                "the data itself"
+            )
+
 
 def _check_same_shape(name: str, value: Tensor, like: Tensor) -> None:
-    if value.shape != like.shape:
+    tensor(name, value, holds="numbers")
+    if value.shape != tensor("the data", like, holds="numbers").shape:
         raise ValueError(f"{name} must have shape {tuple(like.shape)}, got {tuple(value.shape)}")

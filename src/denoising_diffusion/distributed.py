@@ -2,8 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Generator
-from contextvars import ContextVar
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 import torch
@@ -11,7 +10,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 Value = TypeVar("Value")
-_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 def world_size() -> int:
@@ -45,6 +43,18 @@ def share(n: int) -> slice:
             f"batch_size must be divisible by the number of processes, {count}, got {n}"
         )
     return slice(rank() * n // count, (rank() + 1) * n // count)
+
+
+def drawn(n: int, draw: Callable[[int], Tensor]) -> Tensor:
+    """The n rows of this process of what is drawn for the batches of all of them.
+
+    Args:
+        n: the rows of this process.
+        draw: number of rows -> that many rows, the same in every process, so that an example meets
+            the same draws in any number of them.
+    """
+    total = n * world_size()
+    return draw(total)[share(total)]
 
 
 def all_sum(tensor: Tensor) -> Tensor:
@@ -90,7 +100,7 @@ def processes(device_type: str) -> Generator[None]:
         ValueError: several processes on a device that is neither, or fewer CUDA devices than
             processes on this machine.
     """
-    if not _launched() or _initialized():
+    if not _launched() or _joined():
         yield
         return
     if device_type not in ("cpu", "cuda"):
@@ -113,26 +123,8 @@ def processes(device_type: str) -> Generator[None]:
         dist.destroy_process_group()
 
 
-@contextlib.contextmanager
-def alone() -> Generator[None]:
-    """Work that this process does by itself, such as scoring: no function here waits for others.
-
-    Within it `world_size` is 1, so `train` trains in one process; it is a generator, whose steps
-    must be taken within it too.
-    """
-    token = _ALONE.set(True)
-    try:
-        yield
-    finally:
-        _ALONE.reset(token)
-
-
-def _initialized() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
 def _joined() -> bool:
-    return _initialized() and not _ALONE.get()
+    return dist.is_available() and dist.is_initialized()
 
 
 def _launched() -> bool:

@@ -1,35 +1,56 @@
-"""An exponential moving average of a model's weights."""
+"""Averages of a model's weights over the course of training."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import nn
+
+from denoising_diffusion.checks import instance, integer, number
+
+Decay = Callable[[int], float]
+"""(optimiser step, counted from 1) -> the weight of the old average, in [0, 1]."""
+
+
+def warmed_up(limit: float) -> Decay:
+    """min(limit, (1 + k) / (10 + k)) after step k.
+
+    The random initial weights are forgotten at once, and short runs are averaged over a fitting
+    part of them.
+
+    Raises:
+        ValueError: limit outside [0, 1).
+    """
+    number("ema decay", limit, "[0, 1)")
+    return lambda step: min(limit, (1 + step) / (10 + step))
 
 
 class EMA:
     """Keeps `model`, a copy whose weights trail those of the model that is trained.
 
-    After update k (counted from 1) the decay is min(decay, (1 + k) / (10 + k)), so that the random
-    initial weights are forgotten at once and short runs are averaged over a fitting part of them.
-
     Args:
         model: the model that is trained; it is copied.
-        decay: the limit of the decay, in [0, 1).
+        decay: the limit of an exponential average that is warmed up (`warmed_up`), in [0, 1), or
+            the decay of every step.
 
     Raises:
+        TypeError: a model that is no module, or a decay that is neither.
         ValueError: decay outside [0, 1).
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"ema decay must lie in [0, 1), got {decay}")
-        self.decay = decay
+    def __init__(self, model: nn.Module, decay: float | Decay = 0.999) -> None:
+        instance("model", model, nn.Module)
+        self.decay = decay if callable(decay) else warmed_up(decay)
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move towards the weights that `model` has after optimiser step `step`, counted from 1."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        """Move towards the weights that `model` has after optimiser step `step`, counted from 1.
+
+        Raises:
+            ValueError: a step below 1.
+        """
+        decay = self.decay(integer("step", step, 1))
         for own, other in zip(self.model.parameters(), model.parameters(), strict=True):
             own.lerp_(other, 1 - decay)
         for own, other in zip(self.model.buffers(), model.buffers(), strict=True):

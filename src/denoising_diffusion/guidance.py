@@ -1,17 +1,30 @@
 """Denoisers and the functions that make one denoiser out of another."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import function, instance, number, tensor
+
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """(x of shape (b, ...), t of shape (b,)) -> an estimate of x_start in the shape of x."""
 
 UNLABELLED = 0
 """The label of samples without one; classes are 1..n."""
+
+
+def bound(denoise: Callable[..., Tensor], *conditions: Tensor) -> Denoiser:
+    """The denoiser of these conditions, each (b, ...) in the order of the samples.
+
+    Raises:
+        TypeError: denoise cannot be called, or a condition is no tensor.
+    """
+    function("denoise", denoise)
+    for condition in conditions:
+        tensor("a condition", condition, "b", ...)
+    return lambda x, t: denoise(x, t, *(c.to(x.device) for c in conditions))
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class ClassifierFreeGuidance:
         scale: the guidance scale, finite and >= 0.
 
     Raises:
+        TypeError: a denoiser that cannot be called, labels that are no tensor of integers.
         ValueError: a scale that is negative or not finite, or labels that are not one-dimensional;
             when called, another number of samples than of labels.
     """
@@ -38,10 +52,9 @@ class ClassifierFreeGuidance:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale >= 0):
-            raise ValueError(f"guidance_scale must be a finite number >= 0, got {self.scale}")
-        if self.labels.ndim != 1:
-            raise ValueError(f"labels must have shape (b,), got {tuple(self.labels.shape)}")
+        function("denoise", self.denoise)
+        number("guidance_scale", self.scale, "[0, inf)")
+        tensor("labels", self.labels, "b", holds="integers")
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """The guided estimate of x_start for x of shape (b, ...) at times t of shape (b,)."""
@@ -65,8 +78,12 @@ def clipped(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser
     always add up to x_t.
 
     Raises:
+        TypeError: a denoiser that cannot be called, or a limit that is no number.
         ValueError: low is not below high.
     """
+    function("denoise", denoise)
+    for name, limit in (("low", low), ("high", high)):
+        instance(name, limit, float, int)
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}")
     return lambda x, t: denoise(x, t).clamp(low, high)
@@ -79,9 +96,10 @@ def drop_labels(labels: Tensor, prob: float, generator: torch.Generator | None =
     2022, algorithm 1). The draws are made on the CPU.
 
     Raises:
+        TypeError: labels that are no tensor of integers, or a probability that is no number.
         ValueError: prob outside [0, 1].
     """
-    if not 0 <= prob <= 1:
-        raise ValueError(f"prob must lie in [0, 1], got {prob}")
+    tensor("labels", labels, holds="integers")
+    number("prob", prob, "[0, 1]")
     dropped = torch.rand(labels.shape, generator=generator) < prob
     return labels.masked_fill(dropped.to(labels.device), UNLABELLED)

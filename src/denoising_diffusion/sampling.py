@@ -1,17 +1,83 @@
-"""The classic entry points: one step or a whole walk, from a diffusion model and a few options."""
+"""Drawing samples from a model: `sample`, and the five classic entry points over it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import instance, integer
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, clipped
-from denoising_diffusion.samplers import Step, ddim, ddpm, time_grid
+from denoising_diffusion.samplers import Sampler, Step, ddim, ddpm, last, time_grid
 from denoising_diffusion.seeds import SampleNoise, base_seed
 
 Clip = bool | tuple[float, float]
 """True for the range [-1, 1], a pair for another, False for none."""
+
+
+class Guided(TypedDict, total=False):
+    """Options of all classic entry points, described at `denoiser`."""
+
+    labels: Tensor | None
+    guidance_scale: float
+    clip: Clip
+
+
+def sample(
+    model: GaussianDiffusion,
+    num: int,
+    *,
+    sampler: Sampler = ddpm,
+    times: Sequence[float] | None = None,
+    denoise: Denoiser | None = None,
+    seed: int | None = None,
+    first: int = 0,
+) -> Iterator[Step]:
+    """The walk of `num` samples from noise to data: take what you like of its steps.
+
+        samples = last(sample(model, 16)).x
+        for step in tqdm(sample(model, 16, sampler=ddim, times=time_grid(100, 20)), total=20): ...
+
+    Args:
+        model: what is sampled.
+        num: how many samples, at least 1.
+        sampler: see `samplers`; options of its own are bound with functools.partial.
+        times: where it walks; from T to 0 by single steps without them.
+        denoise: (x, t) -> x_start; without one the model's own, cut to its range if it knows one.
+        seed: sample i of a seed is the same in any batch and on any device; None takes a seed from
+            torch's global generator.
+        first: the number of the first sample of this batch.
+
+    Raises:
+        TypeError, ValueError: arguments of another type or beyond their limits, at the call.
+    """
+    if denoise is None:
+        denoise = clipped(model.denoise, *model.clip) if model.clip else model.denoise
+    if times is None:
+        times = range(model.num_timesteps, -1, -1)
+    x, noise = start(model, num, seed, first)
+    return sampler(denoise, model.schedule, x, times, randn_like=noise)
+
+
+def start(
+    d: GaussianDiffusion, num: int, seed: int | None, first: int = 0
+) -> tuple[Tensor, SampleNoise]:
+    """x_T of samples first .. first + num - 1 of this seed, and the source of their later noise.
+
+    x_T is (num, *data_shape), scaled by sigma_T, on the model's device.
+
+    Raises:
+        ValueError: num below 1.
+    """
+    instance("the model", d, GaussianDiffusion)
+    integer("num", num, 1)
+    noise = SampleNoise(base_seed(seed), range(first, first + num))
+    parameter = next(d.parameters(), torch.empty(0))
+    dtype = torch.promote_types(parameter.dtype, torch.float32)
+    like = torch.empty(num, *d.data_shape, dtype=dtype, device=parameter.device)
+    return d.schedule.sigma[-1].item() * noise(like), noise
 
 
 def denoiser(
@@ -27,7 +93,7 @@ def denoiser(
         d: the model.
         labels: (b,), 1..n, 0 for none; None calls the network without labels.
         guidance_scale: see `ClassifierFreeGuidance`; needs labels unless it is 1.
-        clip: the range of x_start.
+        clip: the range of x_start; True is the model's own, [-1, 1] where it knows none.
 
     Raises:
         ValueError: a guidance_scale other than 1 without labels.
@@ -40,7 +106,7 @@ def denoiser(
         raise ValueError(f"guidance_scale {guidance_scale} needs labels to guide towards")
     if clip is False:
         return estimate
-    return clipped(estimate) if clip is True else clipped(estimate, *clip)
+    return clipped(estimate, *((d.clip or (-1.0, 1.0)) if clip is True else clip))
 
 
 def p_sample(
@@ -48,13 +114,10 @@ def p_sample(
     x: Tensor,
     t: int,
     noise: Tensor,
-    *,
-    labels: Tensor | None = None,
-    guidance_scale: float = 1.0,
-    clip: Clip = True,
+    **guided: Unpack[Guided],
 ) -> Step:
     """One ancestral step from t to t - 1 with the noise given; x and noise are (b, *data)."""
-    estimate = denoiser(d, labels=labels, guidance_scale=guidance_scale, clip=clip)
+    estimate = denoiser(d, **guided)
     return next(ddpm(estimate, d.schedule, x, [t, t - 1], randn_like=lambda _: noise))
 
 
@@ -66,12 +129,10 @@ def ddim_sample(
     noise: Tensor,
     *,
     eta: float = 0.0,
-    labels: Tensor | None = None,
-    guidance_scale: float = 1.0,
-    clip: Clip = True,
+    **guided: Unpack[Guided],
 ) -> Step:
     """One DDIM step from t to t_next < t with the noise given; x and noise are (b, *data)."""
-    estimate = denoiser(d, labels=labels, guidance_scale=guidance_scale, clip=clip)
+    estimate = denoiser(d, **guided)
     return next(ddim(estimate, d.schedule, x, [t, t_next], eta=eta, randn_like=lambda _: noise))
 
 
@@ -79,35 +140,31 @@ def p_sample_loop(
     d: GaussianDiffusion,
     num: int,
     *,
-    labels: Tensor | None = None,
-    guidance_scale: float = 1.0,
-    clip: Clip = True,
     seed: int | None = None,
+    **guided: Unpack[Guided],
 ) -> Tensor:
     """`num` samples by ancestral sampling over all T steps, (num, *data_shape).
 
     `seed=None` takes one from torch's global generator; sample i of a seed is the same in any
     batch.
     """
-    estimate = denoiser(d, labels=labels, guidance_scale=guidance_scale, clip=clip)
-    return _last(_ancestral(d, estimate, num, seed)).x
+    estimate = denoiser(d, **guided)
+    return last(sample(d, num, denoise=estimate, seed=seed)).x
 
 
 def p_sample_loop_all(
     d: GaussianDiffusion,
     num: int = 16,
     *,
-    labels: Tensor | None = None,
-    guidance_scale: float = 1.0,
-    clip: Clip = True,
     seed: int | None = None,
+    **guided: Unpack[Guided],
 ) -> tuple[Tensor, Tensor]:
     """The states after every step and the estimates of x_start, both (T, num, *data_shape).
 
     Row 0 is after the step from T; the last rows are equal, and x_T itself is not kept.
     """
-    estimate = denoiser(d, labels=labels, guidance_scale=guidance_scale, clip=clip)
-    steps = list(_ancestral(d, estimate, num, seed))
+    estimate = denoiser(d, **guided)
+    steps = list(sample(d, num, denoise=estimate, seed=seed))
     return torch.stack([s.x for s in steps]), torch.stack([s.x_start for s in steps])
 
 
@@ -117,49 +174,15 @@ def ddim_sample_loop(
     num: int,
     *,
     eta: float = 0.0,
-    labels: Tensor | None = None,
-    guidance_scale: float = 1.0,
-    clip: Clip = True,
     seed: int | None = None,
+    **guided: Unpack[Guided],
 ) -> Tensor:
     """`num` samples by DDIM in `num_steps` steps from T to 0, (num, *data_shape).
 
     Raises:
         ValueError: num_steps outside 1..T, eta outside [0, 1], num below 1.
     """
-    estimate = denoiser(d, labels=labels, guidance_scale=guidance_scale, clip=clip)
+    estimate = denoiser(d, **guided)
     times = time_grid(d.num_timesteps, num_steps)
-    x, noise = start(d, num, seed)
-    return _last(ddim(estimate, d.schedule, x, times, eta=eta, randn_like=noise)).x
-
-
-def start(
-    d: GaussianDiffusion, num: int, seed: int | None, first: int = 0
-) -> tuple[Tensor, SampleNoise]:
-    """x_T of samples first .. first + num - 1 of this seed, and the source of their later noise.
-
-    x_T is (num, *data_shape), scaled by sigma_T, on the model's device.
-
-    Raises:
-        ValueError: num below 1.
-    """
-    if num < 1:
-        raise ValueError(f"num must be at least 1, got {num}")
-    noise = SampleNoise(base_seed(seed), range(first, first + num))
-    parameter = next(d.parameters(), torch.empty(0))
-    dtype = torch.promote_types(parameter.dtype, torch.float32)
-    like = torch.empty(num, *d.data_shape, dtype=dtype, device=parameter.device)
-    return d.schedule.sigma[-1].item() * noise(like), noise
-
-
-def _ancestral(
-    d: GaussianDiffusion, estimate: Denoiser, num: int, seed: int | None
-) -> Iterator[Step]:
-    x, noise = start(d, num, seed)
-    times = range(d.num_timesteps, -1, -1)
-    return ddpm(estimate, d.schedule, x, times, randn_like=noise)
-
-
-def _last(steps: Iterator[Step]) -> Step:
-    *_, step = steps
-    return step
+    sampler = partial(ddim, eta=eta)
+    return last(sample(d, num, sampler=sampler, times=times, denoise=estimate, seed=seed)).x

@@ -1,16 +1,17 @@
 """Noise schedules: how much signal and how much noise there is at every time."""
 
-import inspect
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import instance, integer, number, tensor
+
 # Above this remainder of signal a sampler that starts from pure noise starts from a distribution
 # that the forward process never reached (Lin et al. 2023, arXiv:2305.08891).
-MAX_TERMINAL_ALPHA_CUMPROD = 1e-3
+MAX_TERMINAL_SIGNAL = 1e-3
 
 
 def linear_beta_schedule(
@@ -26,10 +27,9 @@ def linear_beta_schedule(
     Raises:
         ValueError: T < 1, limits outside (0, 1], or a T so small that scaling lifts beta above 1.
     """
-    _check_num_timesteps(num_timesteps)
-    for name, beta in (("beta_start", beta_start), ("beta_end", beta_end)):
-        if not 0 < beta <= 1:
-            raise ValueError(f"{name} must lie in (0, 1], got {beta}")
+    integer("num_timesteps", num_timesteps, 1)
+    number("beta_start", beta_start, "(0, 1]")
+    number("beta_end", beta_end, "(0, 1]")
     scale = 1000 / num_timesteps
     largest = scale * max(beta_start, beta_end)
     if largest > 1:
@@ -54,19 +54,22 @@ def cosine_beta_schedule(num_timesteps: int, s: float = 0.008, max_beta: float =
     Raises:
         ValueError: T < 1, s < 0 or not finite, max_beta outside (0, 1].
     """
-    _check_num_timesteps(num_timesteps)
-    if not (math.isfinite(s) and s >= 0):
-        raise ValueError(f"s must be a finite number >= 0, got {s}")
-    if not 0 < max_beta <= 1:
-        raise ValueError(f"max_beta must lie in (0, 1], got {max_beta}")
+    integer("num_timesteps", num_timesteps, 1)
+    number("s", s, "[0, inf)")
+    number("max_beta", max_beta, "(0, 1]")
     u = torch.linspace(0, 1, num_timesteps + 1, dtype=torch.float64)
     f = torch.cos((u + s) / (1 + s) * (math.pi / 2)) ** 2
     return (1 - f[1:] / f[:-1]).clamp(max=max_beta)
 
 
-def _check_num_timesteps(num_timesteps: int) -> None:
-    if num_timesteps < 1:
-        raise ValueError(f"num_timesteps must be at least 1, got {num_timesteps}")
+def cosine(*, timesteps: int = 100, s: float = 0.008, max_beta: float = 0.999) -> "Schedule":
+    """The schedule of `cosine_beta_schedule`."""
+    return Schedule.from_betas(cosine_beta_schedule(timesteps, s, max_beta))
+
+
+def linear(*, timesteps: int = 100, beta_start: float = 1e-4, beta_end: float = 0.02) -> "Schedule":
+    """The schedule of `linear_beta_schedule`."""
+    return Schedule.from_betas(linear_beta_schedule(timesteps, beta_start, beta_end))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,7 @@ class Schedule:
     Args:
         alpha: (T + 1,), the share of signal, falling from 1, never negative.
         sigma: (T + 1,), the standard deviation of the noise, 0 in row 0.
+        stacklevel: of the warning about signal that is left at T.
 
     Raises:
         ValueError: tables of unequal length, a first row other than (1, 0), or a signal-to-noise
@@ -90,14 +94,18 @@ class Schedule:
 
     alpha: Tensor
     sigma: Tensor
+    stacklevel: InitVar[int] = 3
     _tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = field(
         default_factory=dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]],
         init=False,
         repr=False,
     )
 
-    def __post_init__(self) -> None:
-        alpha, sigma = (v.detach().to("cpu", torch.float64) for v in (self.alpha, self.sigma))
+    def __post_init__(self, stacklevel: int) -> None:
+        alpha, sigma = (
+            tensor(name, v, holds="numbers").detach().to("cpu", torch.float64)
+            for name, v in (("alpha", self.alpha), ("sigma", self.sigma))
+        )
         if alpha.ndim != 1 or alpha.shape != sigma.shape or len(alpha) < 2:
             raise ValueError(
                 "alpha and sigma must both have shape (T + 1,) with T >= 1, got "
@@ -109,26 +117,26 @@ class Schedule:
                 f"({alpha[0].item():.4g}, {sigma[0].item():.4g})"
             )
         angle = torch.atan2(sigma, alpha)
-        falls = bool((angle.diff() > 0).all()) and bool((alpha >= 0).all())
-        if not falls:
+        if not bool((angle.diff() > 0).all()) or not bool((alpha >= 0).all()):
             raise ValueError(
                 "the signal-to-noise ratio alpha² / sigma² must fall strictly with t and alpha "
                 "must not be negative"
             )
         object.__setattr__(self, "alpha", alpha)
         object.__setattr__(self, "sigma", sigma)
-        self._warn_if_signal_remains()
-
-    def _warn_if_signal_remains(self) -> None:
-        remainder = self.alpha_cumprod[-1].item()
-        if remainder > MAX_TERMINAL_ALPHA_CUMPROD:
+        remainder = (alpha[-1] ** 2 / (alpha[-1] ** 2 + sigma[-1] ** 2)).item()
+        if remainder > MAX_TERMINAL_SIGNAL:
             warnings.warn(
-                f"this schedule does not reach noise: alpha_cumprod is {remainder:.4g} at "
-                f"T = {self.num_timesteps} (at most {MAX_TERMINAL_ALPHA_CUMPROD:g} is advised), so "
-                f"x_T keeps {math.sqrt(remainder):.3g} of the data, while samplers start from "
-                "noise alone",
-                stacklevel=_level_of_caller(),
+                f"this schedule does not reach noise: alpha² / (alpha² + sigma²) is "
+                f"{remainder:.4g} at T = {self.num_timesteps} (at most {MAX_TERMINAL_SIGNAL:g} is "
+                f"advised), so x_T keeps {math.sqrt(remainder):.3g} of the data, while samplers "
+                "start from noise alone",
+                stacklevel=stacklevel,
             )
+
+    def __repr__(self) -> str:
+        low, high = self.log_snr[[-1, 1]].tolist()
+        return f"Schedule(num_timesteps={self.num_timesteps}, log_snr={high:.2f}..{low:.2f})"
 
     @classmethod
     def from_betas(cls, betas: Tensor) -> "Schedule":
@@ -137,9 +145,7 @@ class Schedule:
         Raises:
             ValueError: not one-dimensional, a beta outside (0, 1], or a beta of 1 before the last.
         """
-        if betas.ndim != 1 or len(betas) == 0:
-            raise ValueError(f"betas must have shape (T,) with T >= 1, got {tuple(betas.shape)}")
-        b = betas.detach().to("cpu", torch.float64)
+        b = _column("betas", betas)
         if not bool(((b > 0) & (b <= 1)).all()):
             raise ValueError(
                 f"betas must lie in (0, 1], got values from {b.min().item():.4g} to "
@@ -154,7 +160,7 @@ class Schedule:
         # log1p and expm1 keep sigma exact for tiny betas, where 1 - prod(1 - beta) cancels.
         log_alpha_cumprod = torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-b)])
         log_alpha_cumprod = log_alpha_cumprod.cumsum(0)
-        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt())
+        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt(), 4)
 
     @classmethod
     def from_alpha_cumprod(cls, alpha_cumprod: Tensor) -> "Schedule":
@@ -163,15 +169,11 @@ class Schedule:
         Raises:
             ValueError: not one-dimensional, outside [0, 1), or not strictly falling.
         """
-        a = alpha_cumprod.detach().to("cpu", torch.float64)
-        if a.ndim != 1 or len(a) == 0:
-            raise ValueError(
-                f"alpha_cumprod must have shape (T,) with T >= 1, got {tuple(a.shape)}"
-            )
+        a = _column("alpha_cumprod", alpha_cumprod)
         if not bool(((a >= 0) & (a < 1)).all() and (a.diff() < 0).all()):
             raise ValueError("alpha_cumprod must lie in [0, 1) and fall strictly with t")
         a = torch.cat([torch.ones(1, dtype=torch.float64), a])
-        return cls(a.sqrt(), (1 - a).sqrt())
+        return cls(a.sqrt(), (1 - a).sqrt(), 4)
 
     @property
     def num_timesteps(self) -> int:
@@ -194,7 +196,7 @@ class Schedule:
         Raises:
             ValueError: a t outside [0, T].
         """
-        t = torch.as_tensor(t, dtype=torch.float64, device="cpu")
+        t = _host("t", t)
         self.check_times(t)
         return _look_up(self._table(torch.device("cpu"), torch.float64), t)
 
@@ -204,6 +206,8 @@ class Schedule:
         They lie on the device of `like`, in float64 if it is float64 and else in float32. The
         look-up never waits for the device, so times outside [0, T] are refused on the host only.
         """
+        tensor("like", like)
+        tensor("t", t, holds="numbers")
         if t.shape != like.shape[:1]:
             raise ValueError(
                 f"t must have shape ({like.shape[0]},), one time per sample, got {tuple(t.shape)}"
@@ -224,7 +228,7 @@ class Schedule:
         Raises:
             ValueError: a log_snr below that of t = T.
         """
-        log_snr = torch.as_tensor(log_snr, dtype=torch.float64, device="cpu")
+        log_snr = _host("log_snr", log_snr)
         angle = torch.atan(torch.exp(-log_snr / 2))
         angles = torch.atan2(self.sigma, self.alpha)
         # A rounding error at the very end must not refuse the schedule's own last log_snr.
@@ -272,10 +276,16 @@ def _look_up(table: tuple[Tensor, ...], t: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-def _level_of_caller() -> int:
-    """The stack level, for the caller's `warnings.warn`, of the first frame outside this file."""
-    frame, level = inspect.currentframe(), 0
-    # A dataclass's __init__ is compiled from a string, and is no file of anyone's.
-    while frame is not None and frame.f_code.co_filename in (__file__, "<string>"):
-        frame, level = frame.f_back, level + 1
-    return level
+def _column(name: str, values: Tensor) -> Tensor:
+    """One number per time 1..T, float64 on the host."""
+    tensor(name, values, holds="numbers")
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{name} must have shape (T,) with T >= 1, got {tuple(values.shape)}")
+    return values.detach().to("cpu", torch.float64)
+
+
+def _host(name: str, value: Tensor | float) -> Tensor:
+    """Numbers of any shape, float64 on the host."""
+    if not isinstance(value, Tensor):
+        return torch.tensor(float(instance(name, value, Tensor, float, int)), dtype=torch.float64)
+    return tensor(name, value, holds="numbers").detach().to("cpu", torch.float64)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import integer
+
 # PyTorch's CPU generator takes only the low 32 bits of a seed. Adding the index to a hash of
 # (seed, purpose) therefore gives 2³² streams that are certain to differ, where hashing all three
 # would make two of 10,000 samples equal in one run of a hundred.
@@ -22,7 +24,7 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
     Raises:
         ValueError: a negative seed, or an index outside [0, 2³²).
     """
-    if seed < 0:
+    if integer("seed", seed) < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed}")
     if not 0 <= index < _STREAMS:
         raise ValueError(f"index must lie in [0, 2**32), got {index}")
@@ -32,7 +34,7 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
 
 def base_seed(seed: int | None) -> int:
     """The seed itself, or one drawn from torch's global generator, so torch.manual_seed governs."""
-    return int(torch.randint(2**31, ()).item()) if seed is None else seed
+    return int(torch.randint(2**31, ()).item()) if seed is None else integer("seed", seed, 0)
 
 
 class SampleNoise:

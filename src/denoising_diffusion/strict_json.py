@@ -21,11 +21,18 @@ def read_config(kind: type[T], value: object, where: str = "") -> T:
         ValueError: an unknown or missing key, a value of another type or beyond its limits; the
             key is named.
     """
-    return cast(T, _read(kind, value, where))
+    return cast(T, read_value(kind, value, where))
 
 
-def _read(kind: Any, value: Any, where: str) -> Any:
+def read_value(kind: Any, value: Any, where: str) -> Any:
+    """A value parsed from JSON as this type, which may be any that our dataclasses hold.
+
+    Raises:
+        ValueError: as `read_config`.
+    """
     origin = get_origin(kind)
+    if kind is Any:
+        return value
     if origin in (typing.Union, types.UnionType):
         return _read_union(get_args(kind), value, where)
     if origin is Literal:
@@ -34,6 +41,11 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         return value
     if origin is tuple:
         return _read_tuple(get_args(kind), value, where)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _wrong(where, "an object", value)
+        inner = get_args(kind)[1]
+        return {k: read_value(inner, v, f"{where}.{k}") for k, v in value.items()}
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(cast(Any, kind), value, where)
     if kind is float and type(value) is int:
@@ -44,16 +56,14 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """The value as null, else as the first object or else the first other type of the union."""
     if value is None and types.NoneType in kinds:
         return None
     kinds = tuple(k for k in kinds if k is not types.NoneType)
-    if len(kinds) == 1:
-        return _read(kinds[0], value, where)
-    tags = {k.kind: k for k in kinds}
-    tag = value.get("kind") if isinstance(value, dict) else None
-    if tag not in tags:
-        raise _wrong(f"{where}.kind", f"one of {', '.join(tags)}", tag)
-    return _read(tags[tag], value, where)
+    objects = [k for k in kinds if get_origin(k) is dict or dataclasses.is_dataclass(k)]
+    rest = [k for k in kinds if k not in objects]
+    chosen = objects if (isinstance(value, dict) and objects) or not rest else rest
+    return read_value(chosen[0], value, where)
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -65,7 +75,7 @@ def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ..
     if len(kinds) != len(items):
         raise _wrong(where, f"{len(kinds)} values", value)
     pairs = zip(kinds, items, strict=True)
-    return tuple(_read(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
+    return tuple(read_value(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
 
 
 def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
@@ -83,7 +93,7 @@ def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
         if name not in value and not has_default:
             raise ValueError(f"missing key {dot}{name}")
     hints = typing.get_type_hints(kind)
-    return kind(**{k: _read(hints[k], v, f"{dot}{k}") for k, v in value.items()})
+    return kind(**{k: read_value(hints[k], v, f"{dot}{k}") for k, v in value.items()})
 
 
 def _wrong(where: str, needed: str, got: object) -> ValueError:
@@ -91,16 +101,13 @@ def _wrong(where: str, needed: str, got: object) -> ValueError:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The base with the changes laid over it, object by object; another `kind` replaces whole."""
+    """The base with the changes laid over it; an object of another kind or name replaces whole."""
     merged = dict(base)
     for key, value in changes.items():
-        old = merged.get(key)
-        same_kind = (
-            isinstance(old, dict)
-            and isinstance(value, dict)
-            and value.get("kind", old.get("kind")) == old.get("kind")
-        )
-        merged[key] = merge(cast(Any, old), cast(Any, value)) if same_kind else value
+        old: Any = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        same = both and all(value.get(k, old.get(k)) == old.get(k) for k in ("kind", "name"))
+        merged[key] = merge(old, value) if same else value
     return merged
 
 

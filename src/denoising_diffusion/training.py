@@ -1,6 +1,6 @@
 """Training as a generator: any module, any loss, and a step that depends on (seed, k) alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from denoising_diffusion.checks import function, instance, integer, number
+from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.distributed import all_sum, share, world_size
 from denoising_diffusion.ema import EMA
 from denoising_diffusion.seeds import stream
@@ -18,8 +20,8 @@ BatchLoss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 """(model, batch, generator) -> the scalar to minimise; all its randomness is the generator's.
 
 One of several processes gets its part of the global batch, and the generator that all of them get:
-what is drawn per example is drawn for the global batch and cut by `distributed.share`. The value
-must be a mean over the examples, for the global loss is the mean of the parts'.
+what is drawn per example is drawn for the global batch, by `distributed.drawn`. The value must be a
+mean over the examples, for the global loss is the mean of the parts'.
 """
 
 
@@ -37,18 +39,18 @@ class TrainStep(NamedTuple):
 def train(
     model: nn.Module,
     loss: BatchLoss,
-    data: Sequence[Tensor],
+    data: Rows | Sequence[Tensor],
     optimizer: Optimizer,
     *,
     steps: int,
     batch_size: int,
     seed: int,
     start: int = 0,
-    ema: EMA | None = None,
+    averages: Mapping[str, EMA] | None = None,
     learning_rate: Callable[[int], float] | None = None,
     max_grad_norm: float | None = None,
 ) -> Iterator[TrainStep]:
-    """Train in place, yielding after every optimiser step and EMA update.
+    """Train in place, yielding after every optimiser step and the update of the averages.
 
     Step k draws its batch and its randomness from (seed, k) alone, so a run that is saved after
     step k and continued with `start=k` is the run that never stopped. Batches are cut from the
@@ -61,58 +63,72 @@ def train(
 
     Args:
         model: the module to train.
-        loss: (model, batch, generator) -> scalar.
-        data: tensors with one row per example, such as (images, labels).
-        optimizer: over the model's parameters.
+        loss: (model, batch, generator) -> scalar, such as `DiffusionLoss()`.
+        data: `Rows`, or tensors with one row per example, such as (images, labels).
+        optimizer: over parameters of the model.
         steps: the step after which training ends, counted from the very beginning.
         batch_size: rows per step, of all processes together; may exceed the number of rows.
         seed: decides order and noise.
         start: the number of steps already taken.
-        ema: updated after every step.
+        averages: by name, each updated after every step.
         learning_rate: from the step, counted from 1, to its rate; None leaves the optimiser's.
         max_grad_norm: averaged gradients are scaled down to this norm.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: no data, tensors of unequal length, batch_size or steps below 1, start outside
-            [0, steps], or a batch_size that is not divisible by the number of processes.
+            [0, steps], a norm that is not above 0, an optimiser that holds no parameter of the
+            model, or a batch_size that is not divisible by the number of processes.
     """
-    rows = len(data[0]) if data else 0
-    if rows == 0 or any(len(d) != rows for d in data):
-        raise ValueError(f"data must hold tensors of one length >= 1, got {[len(d) for d in data]}")
-    if batch_size < 1 or steps < 1:
+    function("loss", loss)
+    instance("model", model, nn.Module)
+    rows = as_rows(data)
+    if integer("batch_size", batch_size) < 1 or integer("steps", steps) < 1:
         raise ValueError(f"batch_size and steps must be >= 1, got {batch_size} and {steps}")
-    if not 0 <= start <= steps:
+    if not 0 <= integer("start", start) <= steps:
         raise ValueError(f"start must lie in [0, {steps}], got {start}")
+    integer("seed", seed, 0)
     share(batch_size)  # refuses here what would otherwise fail at the first step
-    options = _Options(loss, optimizer, ema, learning_rate, max_grad_norm)
-    return _steps(model, tuple(data), options, range(start, steps), batch_size, seed)
+    _check_optimizer(optimizer, model)
+    if max_grad_norm is not None:
+        number("max_grad_norm", max_grad_norm, "(0, inf)")
+    if learning_rate is not None:
+        function("learning_rate", learning_rate)
+    options = _Options(loss, optimizer, averages or {}, learning_rate, max_grad_norm)
+    return _steps(model, rows, options, range(start, steps), batch_size, seed)
+
+
+def _check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
+    instance("optimizer", optimizer, Optimizer)
+    own = {id(p) for p in model.parameters()}
+    if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError("optimizer holds no parameter of the model, so nothing would be trained")
 
 
 class _Options(NamedTuple):
     loss: BatchLoss
     optimizer: Optimizer
-    ema: EMA | None
+    averages: Mapping[str, EMA]
     learning_rate: Callable[[int], float] | None
     max_grad_norm: float | None
 
+    def set_rate(self, step: int) -> None:
+        if self.learning_rate is not None:
+            rate = number("learning_rate", self.learning_rate(step), "[0, inf)")
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+
 
 def _steps(
-    model: nn.Module,
-    data: Batch,
-    options: _Options,
-    todo: range,
-    batch_size: int,
-    seed: int,
+    model: nn.Module, data: Rows, options: _Options, todo: range, batch_size: int, seed: int
 ) -> Iterator[TrainStep]:
-    order, mine = _Order(len(data[0]), seed), share(batch_size)
-    optimizer = options.optimizer
-    scored = _scored(model, options.loss)
+    order, mine = _Order(len(data), seed), share(batch_size)
+    device = next(model.parameters()).device
+    optimizer, scored = options.optimizer, _scored(model, options.loss)
     for k in todo:
-        if options.learning_rate is not None:
-            for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate(k + 1)
+        options.set_rate(k + 1)
         rows = order.rows(k * batch_size, batch_size)[mine]
-        batch = tuple(d[rows.to(d.device)] for d in data)
+        batch = tuple(part.to(device) for part in data[rows])
         model.train()
         optimizer.zero_grad(set_to_none=True)
         value = scored(batch, stream(seed, "step", k))
@@ -120,8 +136,8 @@ def _steps(
         if options.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
         optimizer.step()
-        if options.ema is not None:
-            options.ema.update(model, k + 1)
+        for average in options.averages.values():
+            average.update(model, k + 1)
         mean = all_sum(value.detach()) / world_size()
         yield TrainStep(k + 1, mean, float(optimizer.param_groups[0]["lr"]))
 

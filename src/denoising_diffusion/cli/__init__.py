@@ -14,23 +14,18 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments == ["--version"]:
         print(f"ddpm {__version__}")
         return
-    from denoising_diffusion.cli.arguments import parse
-
-    command = parse(arguments)
     warnings.showwarning = _show_warning
-    sys.exit(_guarded(command))
+    sys.exit(_guarded(arguments))
 
 
-def _guarded(command: object) -> int:
+def _guarded(arguments: list[str]) -> int:
     """The exit code of the command; errors that we raise are one line."""
-    from safetensors import SafetensorError
-
     from denoising_diffusion.cli.commands import run
-    from denoising_diffusion.jobs import Diverged, Interrupted
-    from denoising_diffusion.run import free_memory_hint
+    from denoising_diffusion.cli.parser import parse
+    from denoising_diffusion.run.stop import Diverged, Interrupted
 
     try:
-        run(command)
+        run(parse(arguments))
     except Interrupted as stop:
         return _say(str(stop), 130)
     except KeyboardInterrupt:
@@ -42,8 +37,8 @@ def _guarded(command: object) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
-        hint = _disk_hint(error) or free_memory_hint(error)
+    except (OSError, MemoryError, RuntimeError) as error:
+        hint = _disk_hint(error) or _memory_hint(error)
         if hint is None:
             raise
         return _say(f"error: {hint}", 1)
@@ -56,6 +51,13 @@ def _disk_hint(error: BaseException) -> str | None:
         return "the disk is full; free some space and give the same command again, it goes on"
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}"
+    return None
+
+
+def _memory_hint(error: BaseException) -> str | None:
+    out = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if out or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+        return "memory ran out; take a smaller --batch-size, or a smaller --num"
     return None
 
 

@@ -1,13 +1,37 @@
 """The commands and their options; nothing here imports torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
+from tyro.conf import Positional, arg
+
+from denoising_diffusion.config import RunConfig, Sampling, TrainingConfig
 
 _GRID = "label×guidance"
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a configuration that can be set."""
+
+    data: dict[str, Any]
+    """What is learned."""
+    network: dict[str, Any]
+    """The network."""
+    schedule: dict[str, Any]
+    """The forward process."""
+    training: TrainingConfig
+    """How the network is trained."""
+    sampling: Sampling
+    """How it is sampled when nothing else is asked for; num is for the evaluation."""
+
+    @classmethod
+    def of(cls, config: RunConfig) -> "Settings":
+        """Those of this configuration."""
+        c = config
+        return cls(c.data, c.network, c.schedule, c.training, c.sampling)
 
 
 @dataclass(frozen=True)
@@ -15,10 +39,13 @@ class Train:
     """Train a model from a recipe, then draw samples, an animation and a score.
 
     On a folder with the same configuration it goes on, or prints the table again if it is done.
+    Every key of the configuration is an option; their defaults are those of the recipe.
     """
 
     recipe: Annotated[Positional[str], arg(metavar="RECIPE")]
     """The recipe; `ddpm recipes` lists them."""
+    settings: Annotated[Settings, arg(name="")]
+    """The configuration."""
     out: Annotated[Path | None, arg(metavar="PATH")] = None
     """The run folder; runs/RECIPE without it."""
     config: Annotated[Path | None, arg(metavar="PATH")] = None
@@ -26,20 +53,20 @@ class Train:
     data: Annotated[Path | None, arg(metavar="PATH")] = None
     """Your own points, .csv or .npy, for the recipe points; a folder of IDX files for numbers."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
-    """Passes over the training data."""
+    """--training.epochs."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
-    """Examples per step."""
-    loss: Annotated[Literal["mse", "mae"] | None, arg(metavar="mse|mae")] = None
-    """Squared or absolute error."""
+    """--training.batch-size."""
+    loss: Annotated[str | None, arg(metavar="mse|mae")] = None
+    """--training.loss."""
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"] | None, arg(metavar="auto|float32|bfloat16")
     ] = None
-    """Precision of the network; auto measures which is faster."""
+    """--training.precision; auto measures which is faster."""
     seed: Annotated[int | None, arg(metavar="N")] = None
-    """Decides the initial weights, the order of the data and the noise."""
+    """--training.seed."""
     threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     """Where the network runs."""
     no_evaluate: bool = False
     """Skip the evaluation at the end."""
@@ -59,42 +86,22 @@ class Resume:
     """The new total number of epochs."""
     threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     """Where the network runs."""
     no_evaluate: bool = False
     """Skip the evaluation at the end."""
 
 
 @dataclass(frozen=True)
-class SamplingOptions:
-    """How samples are drawn."""
-
-    num: Annotated[int | None, arg(metavar="N")] = None
-    """The total number of samples."""
-    label: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ()
-    """Class names, repeated in order; none is unlabelled; without it all classes in turn."""
-    guidance_scale: Annotated[float | None, arg(metavar="X")] = None
-    """How strongly samples are pushed towards their labels; 1 is off."""
-    sampler: Annotated[Literal["ddpm", "ddim"] | None, arg(metavar="ddpm|ddim")] = None
-    """The sampler."""
-    steps: Annotated[int | None, arg(metavar="N")] = None
-    """Steps from noise to data."""
-    eta: Annotated[float | None, arg(metavar="X")] = None
-    """The share of chance in ddim, 0 to 1."""
-    seed: int = 0
-    """Sample i of a seed is the same in any batch."""
-    raw_weights: bool = False
-    """Take the weights as trained, not their average."""
-
-
-@dataclass(frozen=True)
 class Sample:
-    """Draw samples from a run."""
+    """Draw samples from a run; what is not given is as the run's configuration says."""
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run folder."""
-    options: Annotated[SamplingOptions, arg(name="")]
+    sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
     """How samples are drawn."""
+    raw_weights: bool = False
+    """--average raw: the weights as trained."""
     out: Annotated[Path | None, arg(metavar="PATH")] = None
     """A .png or .npz file; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
     gif: Annotated[Path | None, arg(metavar="PATH")] = None
@@ -107,6 +114,10 @@ class Sample:
     """Instead of samples: all labels at rising guidance, from the same noise."""
     overwrite: bool = False
     """Replace files that exist."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +126,10 @@ class Evaluate:
 
     source: Annotated[Positional[Path], arg(metavar="RUN|FILE.npz")]
     """A run folder, or a file that `ddpm sample --out FILE.npz` wrote."""
-    options: Annotated[SamplingOptions, arg(name="")]
+    sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
     """How samples are drawn."""
+    raw_weights: bool = False
+    """--average raw: the weights as trained."""
     data: Annotated[str | None, arg(metavar="DATA")] = None
     """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist), a folder of
     IDX files or a file of points."""
@@ -126,6 +139,10 @@ class Evaluate:
     """How many classifiers to train; the distance is the median over them."""
     json: bool = False
     """Print one JSON object and nothing else."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
 
 
 @dataclass(frozen=True)
@@ -141,23 +158,11 @@ class Info:
     """The run folder."""
 
 
-Command = (
-    Annotated[Train, subcommand("train")]
-    | Annotated[Resume, subcommand("resume")]
-    | Annotated[Sample, subcommand("sample")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Recipes, subcommand("recipes")]
-    | Annotated[Info, subcommand("info")]
-)
-
-
-def parse(arguments: list[str]) -> Train | Resume | Sample | Evaluate | Recipes | Info:
-    """The command that these arguments name; the parser exits with 2 if they name none."""
-    command: Train | Resume | Sample | Evaluate | Recipes | Info = tyro.cli(
-        Command,  # pyright: ignore[reportArgumentType]
-        prog="ddpm",
-        description="Train, sample, judge and look at small denoising diffusion models.",
-        args=arguments,
-        config=(FlagCreatePairsOff,),
-    )
-    return command
+COMMANDS: dict[str, type[Any]] = {
+    "train": Train,
+    "resume": Resume,
+    "sample": Sample,
+    "evaluate": Evaluate,
+    "recipes": Recipes,
+    "info": Info,
+}

@@ -1,64 +1,41 @@
-"""What each command calls, and what it prints."""
+"""What each command calls, and what it prints. Commands that only describe need no torch."""
 
-import dataclasses
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from denoising_diffusion import distributed
+from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
     Evaluate,
     Info,
     Recipes,
     Resume,
     Sample,
-    SamplingOptions,
+    Settings,
     Train,
 )
-from denoising_diffusion.config import DataConfig, RunConfig
-from denoising_diffusion.jobs import (
-    ImageScoring,
-    Outputs,
-    SampleOptions,
-    TrainResult,
-    draw_evaluation,
-    plan,
-    read_data,
-    read_npz,
-    resume_run,
-    sample_run,
-    score,
-    score_samples,
-    table,
-    train_run,
-)
-from denoising_diffusion.recipes import RECIPES, recipe
-from denoising_diffusion.run import RunFolder, build_schedule, load, pick_device
-from denoising_diffusion.strict_json import merge, read_config, to_json
+from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.files import read_notes
+from denoising_diffusion.recipes import RECIPES
+from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.settings import base_configuration, settled
+from denoising_diffusion.strict_json import to_json
 
 
 def run(command: object) -> None:
     """Do what a parsed command asks for."""
-    if isinstance(command, Train | Resume) and command.threads is not None:
-        if command.threads < 1:
-            raise ValueError(f"--threads must be at least 1, got {command.threads}")
-        torch.set_num_threads(command.threads)
+    threads = getattr(command, "threads", None)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(integer("--threads", threads, 1))
     match command:
         case Train():
             _train(command)
         case Resume():
-            _print_result(
-                resume_run(
-                    command.run,
-                    epochs=command.epochs,
-                    device=command.device,
-                    evaluate=not command.no_evaluate,
-                    say=_say,
-                )
-            )
+            _resume(command)
         case Sample():
             _sample(command)
         case Evaluate():
@@ -66,46 +43,9 @@ def run(command: object) -> None:
         case Recipes():
             _recipes()
         case Info():
-            _info(command)
+            _info(Run(command.run))
         case _:
             raise TypeError(f"unknown command {command!r}")
-
-
-def _say(text: str) -> None:
-    if distributed.is_main():
-        print(f"ddpm: {text}", file=sys.stderr)
-
-
-def _sample(command: Sample) -> None:
-    outputs = Outputs(
-        out=command.out,
-        gif=command.gif,
-        gif_of=command.gif_of,
-        strip=command.strip,
-        grid=command.grid is not None,
-        overwrite=command.overwrite,
-    )
-    with distributed.processes(pick_device("auto").type):
-        files = sample_run(command.run, _options(command.options), outputs)
-    if distributed.is_main():
-        print("\n".join(map(str, files)))
-
-
-def _train(command: Train) -> None:
-    config = configuration(command)
-    if command.dry_run:
-        print(to_json(config), end="")
-        return
-    _print_result(
-        train_run(
-            config,
-            command.out or Path("runs") / config.recipe,
-            device=command.device,
-            evaluate=not command.no_evaluate,
-            overwrite=command.overwrite,
-            say=_say,
-        )
-    )
 
 
 def configuration(command: Train) -> RunConfig:
@@ -114,126 +54,137 @@ def configuration(command: Train) -> RunConfig:
     Raises:
         ValueError: an unknown recipe or key, or a value beyond its limits.
     """
-    base = dataclasses.asdict(recipe(command.recipe))
-    if command.config is not None:
-        base = merge(base, _read_json(command.config))
-    training = {
-        "epochs": command.epochs,
-        "batch_size": command.batch_size,
-        "loss": command.loss,
-        "precision": command.precision,
-        "seed": command.seed,
-    }
-    base["training"] |= {k: v for k, v in training.items() if v is not None}
-    if command.data is not None:
-        # Resolved, so that the run can be resumed from any folder.
-        base["data"] |= {"path": str(command.data.resolve())}
-    elif base["data"]["path"] == "FILE":
-        raise ValueError("the recipe points needs --data FILE.csv or FILE.npy")
-    return read_config(RunConfig, base)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"--config {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"--config {path} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"--config {path} must hold one JSON object")
-    return value
-
-
-def _print_result(result: TrainResult) -> None:
-    if not distributed.is_main():
-        return
-    if result.scores is not None:
-        print(table(result.scores))
-        print()
-    print("look at:")
-    for file in result.files:
-        print(f"  {file}")
-
-
-def _options(given: SamplingOptions) -> SampleOptions:
-    return SampleOptions(
-        num=given.num,
-        labels=given.label,
-        guidance_scale=given.guidance_scale,
-        sampler=given.sampler,
-        steps=given.steps,
-        eta=given.eta,
-        seed=given.seed,
-        raw_weights=given.raw_weights,
+    s: Settings = command.settings
+    short = ("epochs", "batch_size", "loss", "precision", "seed")
+    given = {k: v for k in short if (v := getattr(command, k)) is not None}
+    training = replace(s.training, **given)
+    base = base_configuration(command.recipe, command.config)
+    parts = (s.data, s.network, s.schedule)
+    data, network, schedule = (json.loads(json.dumps(part)) for part in parts)
+    config = replace(
+        base,
+        data=data,
+        network=network,
+        schedule=schedule,
+        training=training,
+        sampling=s.sampling,
     )
+    return settled(config, command.data)
+
+
+def _train(command: Train) -> None:
+    config = configuration(command)
+    if command.dry_run:
+        print(to_json(config), end="")
+        return
+    from denoising_diffusion.run.train import train_run
+
+    result = train_run(
+        config,
+        command.out or Path("runs") / config.recipe,
+        device=command.device,
+        evaluate=not command.no_evaluate,
+        overwrite=command.overwrite,
+        say=_say,
+    )
+    _print_result(result.table, result.files)
+
+
+def _resume(command: Resume) -> None:
+    from denoising_diffusion.run.train import resume_run
+
+    result = resume_run(
+        command.run,
+        epochs=command.epochs,
+        device=command.device,
+        evaluate=not command.no_evaluate,
+        say=_say,
+    )
+    _print_result(result.table, result.files)
+
+
+def _say(text: str) -> None:
+    from denoising_diffusion import distributed
+
+    if distributed.is_main():
+        print(f"ddpm: {text}", file=sys.stderr)
+
+
+def _print_result(table: str | None, files: list[Path]) -> None:
+    if table is not None:
+        print(table)
+        print()
+    if files:
+        print("look at:")
+        print("\n".join(f"  {file}" for file in files))
+
+
+def _sample(command: Sample) -> None:
+    from denoising_diffusion import distributed
+    from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.show import Outputs, sample_run
+
+    outputs = Outputs(
+        out=command.out,
+        gif=command.gif,
+        gif_of=command.gif_of,
+        strip=command.strip,
+        grid=command.grid is not None,
+        overwrite=command.overwrite,
+    )
+    device = pick_device(command.device).type
+    with distributed.processes(device):
+        files = sample_run(Run(command.run), command.sampling, outputs, device=device)
+    if distributed.is_main():
+        print("\n".join(map(str, files)))
 
 
 def _evaluate(command: Evaluate) -> None:
-    how = ImageScoring(classifiers=command.lenet_seeds, classic=command.classic)
-    is_file = command.source.suffix == ".npz"
-    scores = _evaluate_file(command, how) if is_file else _evaluate_run(command, how)
-    if distributed.is_main():
-        print(json.dumps(scores) if command.json else table(scores))
+    from denoising_diffusion import distributed
+    from denoising_diffusion.kinds import Scoring
+    from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.score import evaluate_file, evaluate_run
 
-
-def _evaluate_run(command: Evaluate, how: ImageScoring) -> dict[str, Any]:
-    folder = RunFolder(command.source)
-    config = folder.read_config()
-    chosen = plan(config, folder.facts(config), _options(command.options), config.sampling.num)
-    data = read_data(_with_data(config, command.data))
-    with distributed.processes(pick_device("auto").type):
-        model = load(command.source, ema=not command.options.raw_weights)
-        file = draw_evaluation(folder, config, data, model, chosen)
-    return score(file, data, model, chosen, how) if distributed.is_main() else {}
-
-
-def _with_data(config: RunConfig, data: str | None) -> RunConfig:
-    return config if data is None else dataclasses.replace(config, data=_data_config(data))
-
-
-def _data_config(data: str) -> DataConfig:
-    named = {c.data.name: c.data for c in RECIPES.values() if c.data.name != "points"}
-    if data == "fashion-mnist":
-        return DataConfig("fashion-mnist")
-    if data in named:
-        return named[data]
-    return DataConfig("mnist" if Path(data).is_dir() else "points", path=data)
-
-
-def _evaluate_file(command: Evaluate, how: ImageScoring) -> dict[str, Any]:
-    if command.options != SamplingOptions():
-        raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
-    samples, labels = read_npz(command.source)
-    if command.data is not None:
-        config = dataclasses.replace(recipe("digits"), data=_data_config(command.data))
+    how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
+    if command.source.suffix == ".npz":
+        if command.sampling != Sampling():
+            raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
+        found = evaluate_file(command.source, _data(command.data), how)
     else:
-        near = [p for p in command.source.absolute().parents[:2] if RunFolder(p).exists]
-        if not near:
-            raise ValueError(
-                f"{command.source} lies in no run folder; say with --data what to compare with"
-            )
-        config = RunFolder(near[0]).read_config()
-    unknown = {"parameters": None, "sampler": None, "steps": None, "network_evaluations": None}
-    return {**score_samples(read_data(config), samples, labels, how, None), **unknown}
+        device = pick_device(command.device)
+        found = evaluate_run(
+            Run(command.source), command.sampling, _data(command.data), how, device
+        )
+    if found is not None and distributed.is_main():
+        print(json.dumps(found.values) if command.json else found.text)
+
+
+def _data(data: str | None) -> dict[str, Any] | None:
+    """What was named to compare with, as the data of a configuration."""
+    named = {c.data["name"]: c.data for c in RECIPES.values()} | {
+        "fashion-mnist": {"name": "fashion-mnist"}
+    }
+    if data is None or (data in named and data != "points"):
+        return None if data is None else named[data]
+    return {"name": "mnist" if Path(data).is_dir() else "points", "path": data}
 
 
 def _recipes() -> None:
-    rows = [("recipe", "network", "schedule", "T", "epochs", "batch", "predicts", "sampler")]
+    rows = [("recipe", "data", "network", "schedule", "epochs", "batch", "predicts", "sampler")]
     for config in RECIPES.values():
-        s, t = config.schedule, config.training
-        network = config.network
-        size = network.hidden if network.kind == "mlp" else network.model_channels
+        t = config.training
+        kind, size, *_ = config.network.values()
+        timesteps = config.schedule["timesteps"]
         rows.append(
             (
                 config.recipe,
-                f"{network.kind} {size}",
-                s.kind,
-                str(s.timesteps),
+                config.data["name"],
+                f"{kind} {size}",
+                f"{config.schedule['kind']} {timesteps}",
                 str(t.epochs),
                 str(t.batch_size),
-                t.prediction,
-                f"{config.sampling.sampler} {config.sampling.steps or s.timesteps}",
+                str(t.prediction),
+                f"{config.sampling.sampler} {config.sampling.steps or timesteps}",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -241,31 +192,33 @@ def _recipes() -> None:
         print("  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=True)).rstrip())
 
 
-def _info(command: Info) -> None:
-    folder = RunFolder(command.run)
-    config = folder.read_config()
-    facts = folder.facts(config)
-    history = folder.read_history()
-    schedule = build_schedule(config.schedule)
+def _info(run: Run) -> None:
+    config, facts, history = run.config, run.facts, run.read_history()
+    s, timesteps = config.sampling, config.schedule.get("timesteps", 100)
     shape = " × ".join(map(str, facts.shape))
     rows = [
         ("recipe", config.recipe),
-        ("data", f"{config.data.name}, {facts.num_train:,} examples of shape {shape}"),
+        ("data", f"{facts.name}, {facts.num_train:,} {facts.kind} of shape {shape}"),
         ("classes", ", ".join(facts.class_names) or "none"),
-        ("network", config.network.kind),
-        ("predicts", config.training.prediction),
-        ("schedule", f"{config.schedule.kind}, T = {config.schedule.timesteps}"),
-        ("  alpha_cumprod at T", f"{schedule.alpha_cumprod[-1].item():.3g}"),
-        ("  log SNR", f"{schedule.log_snr[1].item():.2f} .. {schedule.log_snr[-1].item():.2f}"),
+        ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
+        ("predicts", str(config.training.prediction)),
+        ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),
+        ("weights", ", ".join((*config.training.average_names, "raw"))),
+        ("sampler", f"{s.sampler}, {s.steps or timesteps} steps, guidance {s.guidance_scale:g}"),
         ("precision", config.training.precision),
         ("epochs", f"{history[-1]['epoch'] if history else 0} of {config.training.epochs}"),
-        ("finished", "yes" if folder.finished else "no"),
+        ("finished", "yes" if run.finished else "no"),
     ]
     if history:
-        rows.append(("validation loss", f"{history[-1]['val_loss']:.5f}"))
-    if folder.checkpoint_file.exists() or folder.finished:
-        model = load(command.run, device="cpu")
-        rows.append(("parameters", f"{sum(p.numel() for p in model.parameters()):,}"))
+        rows.append(("held-out loss", f"{history[-1]['val_loss']:.5f}"))
+    if run.checkpoint_file.exists():
+        notes = read_notes(run.checkpoint_file)
+        rows.append(("training time", f"{notes.get('seconds', 0):,.0f} s"))
+    files = sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file())
+    rows.append(("size on disk", f"{files / 1e6:.1f} MB"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
+    if run.evaluated:
+        print()
+        print(run.read_table())

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import function, integer, number, shown
+
 _FINE = 100_001  # points per arc for exact quantities: chords of this length err by less than 1e-9
+_MOST = 10**9  # points that anyone asks for; sizes beyond 2**63 would fail inside torch
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,19 @@ class Arc:
         place: parameters of shape (n,), float64 -> points of shape (n, 2), not yet normalised.
         low: where the parameter starts.
         high: where it ends.
+
+    Raises:
+        TypeError, ValueError: a place that is no function, or ends that are no finite numbers.
     """
 
     place: Callable[[Tensor], Tensor]
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        function("place", self.place)
+        number("low", self.low)
+        number("high", self.high)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,10 @@ class Curve:
         arcs: the pieces in order; consecutive ones need not touch.
         scale: the factor of both coordinates.
         shift: what is added to both coordinates after scaling.
+
+    Raises:
+        TypeError, ValueError: arcs that are no tuple of `Arc`, or a scale or shift that is no
+            finite number.
     """
 
     name: str
@@ -44,14 +60,22 @@ class Curve:
     scale: float
     shift: float
 
+    def __post_init__(self) -> None:
+        if type(self.arcs) is not tuple or {type(arc) for arc in self.arcs} != {Arc}:
+            raise TypeError(f"arcs must be a tuple of one Arc or more, got {shown(self.arcs)}")
+        number("scale", self.scale)
+        number("shift", self.shift)
+
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n points in random order: (n, 2) float32; arcs differ by one point at most.
 
+        Without a generator, torch's global one draws.
+
         Raises:
-            ValueError: n is negative.
+            TypeError, ValueError: n is no integer in 0..10⁹, or the generator none of the CPU's.
         """
-        if n < 0:
-            raise ValueError(f"the number of points must be >= 0, got {n}")
+        integer("n", n, 0, _MOST)
+        _check_generator(generator)
         u = torch.rand(n, generator=generator, dtype=torch.float64)
         order = torch.randperm(n, generator=generator)
         parts = [
@@ -64,10 +88,9 @@ class Curve:
         """For every arc, dense points in order along it: (points_per_arc, 2) float64.
 
         Raises:
-            ValueError: fewer than two points per arc.
+            TypeError, ValueError: points_per_arc is no integer in 2..10⁹.
         """
-        if points_per_arc < 2:
-            raise ValueError(f"points_per_arc must be >= 2, got {points_per_arc}")
+        integer("points_per_arc", points_per_arc, 2, _MOST)
         grids = [
             torch.linspace(a.low, a.high, points_per_arc, dtype=torch.float64) for a in self.arcs
         ]
@@ -77,10 +100,10 @@ class Curve:
         """Dense ideal points (m, 2) and the fraction of the curve's length up to each, (m,).
 
         The gap between two arcs has no length: the fraction is equal on both of its sides, which
-        is how `metrics.points` tells a gap from a piece of the curve. Both are float64.
+        is how `metrics` tells a gap from a piece of the curve. Both are float64.
 
         Raises:
-            ValueError: fewer than two points per arc.
+            TypeError, ValueError: as `arc_points`.
         """
         arcs = self.arc_points(points_per_arc)
         zero = torch.zeros(1, dtype=torch.float64)
@@ -95,10 +118,9 @@ class Curve:
         whose law is uniform on every arc.
 
         Raises:
-            ValueError: fewer than one bin.
+            TypeError, ValueError: bins is no integer in 1..10⁹.
         """
-        if bins < 1:
-            raise ValueError(f"bins must be >= 1, got {bins}")
+        integer("bins", bins, 1, _MOST)
         _, fraction = self.polyline(_FINE)
         edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
         below = torch.zeros_like(edges)  # the share of data before each edge
@@ -111,6 +133,12 @@ class Curve:
     def _place(self, arc: Arc, parameter: Tensor) -> Tensor:
         """Normalised points (n, 2) at these parameters (n,) of the arc."""
         return arc.place(parameter) * self.scale + self.shift
+
+
+def _check_generator(value: Any) -> None:
+    if value is None or (isinstance(value, torch.Generator) and value.device.type == "cpu"):
+        return
+    raise TypeError(f"generator must be a torch.Generator of the CPU or None, got {shown(value)}")
 
 
 def _spiral(t: Tensor) -> Tensor:

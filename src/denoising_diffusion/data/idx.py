@@ -2,15 +2,22 @@
 
 import gzip
 import hashlib
+import math
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from denoising_diffusion.data.cache import cache_folder
+from denoising_diffusion.checks import integer, one_of, shown
+from denoising_diffusion.data.reading import as_path, read_bytes
+from denoising_diffusion.data.rows import Dataset, in_memory
+from denoising_diffusion.data.split import split_validation
+from denoising_diffusion.files import cache_folder
 
 PARTS: tuple[str, ...] = (
     "train-images-idx3-ubyte",
@@ -23,6 +30,7 @@ PARTS: tuple[str, ...] = (
 _UINT8 = 0x08
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32"}
 _TYPES[0x0E] = "float64"
+_MOST_DIMENSIONS = 32  # of numpy's arrays
 
 
 @dataclass(frozen=True)
@@ -31,16 +39,19 @@ class KnownSet:
 
     Args:
         mirrors: addresses that the file names with .gz are appended to, tried in order.
-        packed: the MD5 of each .gz on the mirrors, in the order of `PARTS`.
-        raw: the MD5 of each file unpacked; anyone may pack anew, so this decides.
+        hashes: of each of `PARTS` the MD5 of the .gz on the mirrors, and of the file unpacked;
+            anyone may pack anew, so the latter decides.
         class_names: the classes in order.
     """
 
     mirrors: tuple[str, ...]
-    packed: tuple[str, ...]
-    raw: tuple[str, ...]
+    hashes: tuple[tuple[str, str], ...]
     class_names: tuple[str, ...]
 
+
+_CLOTHES = (
+    "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot",
+)  # fmt: skip
 
 KNOWN: dict[str, KnownSet] = {
     "mnist": KnownSet(
@@ -48,46 +59,23 @@ KNOWN: dict[str, KnownSet] = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
-        packed=(
-            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "d53e105ee54ea40749a09fcbcd1e9432",
-            "9fb629c4189551a2d022fa330f9573f3",
-            "ec29112dd5afa0611ce80d1b7f02629c",
-        ),
-        raw=(
-            "6bbc9ace898e44ae57da46a324031adb",
-            "a25bea736e30d166cdddb491f175f624",
-            "2646ac647ad5339dbf082846283269ea",
-            "27ae3e4e09519cfbb04c329615203637",
+        hashes=(
+            ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+            ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+            ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+            ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
         ),
         class_names=tuple("0123456789"),
     ),
     "fashion-mnist": KnownSet(
         mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-        packed=(
-            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "25c81989df183df01b3e8a0aad5dffbe",
-            "bef4ecab320f06d8554ea6380940ec79",
-            "bb300cfdad3c16e7a12a480ee83cd310",
+        hashes=(
+            ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+            ("25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
+            ("bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
+            ("bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
         ),
-        raw=(
-            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-            "9018921c3c673c538a1fc5bad174d6f9",
-            "8181f5470baa50b63fa0f6fddb340f0a",
-            "15d484375f8d13e6eb1aabb0c3f46965",
-        ),
-        class_names=(
-            "t-shirt",
-            "trouser",
-            "pullover",
-            "dress",
-            "coat",
-            "sandal",
-            "shirt",
-            "sneaker",
-            "bag",
-            "boot",
-        ),
+        class_names=_CLOTHES,
     ),
 }
 """The sets that are known by name."""
@@ -122,19 +110,65 @@ class IdxSet:
         return tuple(str(i) for i in range(largest + 1))
 
 
+def mnist(*, path: str | None = None, seed: int = 0) -> Dataset:
+    """MNIST: 28×28 images of digits, a tenth of the training set held out, its test set apart.
+
+    Args:
+        path: a folder of IDX files in place of the set, whatever they hold; None to find the set
+            itself (see `find_idx_set`).
+        seed: of the split.
+
+    Raises:
+        TypeError, ValueError: no path, a seed that is no integer >= 0, or files that cannot be
+            used (see `read_idx_folder`) or had (see `find_idx_set`).
+    """
+    return _dataset("mnist", path, seed)
+
+
+def fashion_mnist(*, path: str | None = None, seed: int = 0) -> Dataset:
+    """Fashion-MNIST: images of clothes in the form of MNIST; see `mnist`."""
+    return _dataset("fashion-mnist", path, seed)
+
+
+def _dataset(name: str, path: str | None, seed: int) -> Dataset:
+    integer("seed", seed, 0)
+    found = find_idx_set(name) if path is None else read_idx_folder(path)
+    images, classes = _tensors(found.train_images, found.train_labels)
+    parts = [(images[i], classes[i]) for i in split_validation(len(images), 0.1, seed)]
+    return in_memory(
+        found.name,
+        "images",
+        *parts,
+        _tensors(found.test_images, found.test_labels),
+        class_names=found.class_names,
+        clip=(-1.0, 1.0),
+        fingerprint=found.fingerprint,
+    )
+
+
+def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """(n, h, w) and (n,) uint8 -> (n, 1, h, w) float32 in [-1, 1] and (n,) int64."""
+    scaled = torch.from_numpy(images.astype(np.float32))[:, None] / 127.5 - 1
+    return scaled, torch.from_numpy(labels.astype(np.int64))
+
+
 def parse_idx(raw: bytes, path: str | Path) -> np.ndarray:
     """The array in an IDX file of bytes; `path` is for messages.
 
     Raises:
+        TypeError: no bytes.
         ValueError: no IDX, another type than uint8, or another length than its header says.
     """
-    if len(raw) < 4 or raw[0] or raw[1] or raw[2] not in _TYPES:
+    if type(raw) is not bytes:
+        raise TypeError(f"raw must be bytes, got {shown(raw)}")
+    known = len(raw) >= 4 and not raw[0] and not raw[1] and raw[2] in _TYPES
+    if not known or raw[3] > _MOST_DIMENSIONS:
         raise ValueError(f"{path} is no IDX file: it begins with {raw[:4].hex() or 'nothing'}")
     if raw[2] != _UINT8:
         raise ValueError(f"{path} holds {_TYPES[raw[2]]}; only IDX files of uint8 are read")
     begin = 4 + 4 * raw[3]
     shape = tuple(int.from_bytes(raw[i : i + 4], "big") for i in range(4, begin, 4))
-    expected = begin + int(np.prod(shape, dtype=np.int64))
+    expected = begin + math.prod(shape)
     if len(raw) != expected:
         state = "cut short" if len(raw) < expected else "too long"
         raise ValueError(f"{path} is {state}: its header tells {expected} bytes, it has {len(raw)}")
@@ -145,10 +179,12 @@ def read_idx_folder(folder: str | Path) -> IdxSet:
     """The four files of `PARTS` in this folder, each raw or .gz, named if their hashes are known.
 
     Raises:
+        TypeError: no path.
         ValueError: a file that is missing, damaged or of another type, images that are not
             (n, h, w) or without content, or labels that do not match them.
     """
-    files = [_find(Path(folder), part) for part in PARTS]
+    where = as_path(folder)
+    files = [_find(where, part) for part in PARTS]
     raws = [_unpacked(file) for file in files]
     arrays = [parse_idx(raw, file) for raw, file in zip(raws, files, strict=True)]
     for i in (0, 2):
@@ -158,13 +194,11 @@ def read_idx_folder(folder: str | Path) -> IdxSet:
             f"{files[2]} has images of shape {arrays[2].shape[1:]}, but {files[0]} has "
             f"{arrays[0].shape[1:]}"
         )
-    hashes = tuple(hashlib.md5(raw, usedforsecurity=False).hexdigest() for raw in raws)
-    name = next((n for n, known in KNOWN.items() if known.raw == hashes), "idx")
-    digest = hashlib.sha256()
-    for raw in raws:
-        digest.update(raw)
+    hashes = [hashlib.md5(raw, usedforsecurity=False).hexdigest() for raw in raws]
+    names = (n for n, known in KNOWN.items() if [raw for _, raw in known.hashes] == hashes)
+    fingerprint = hashlib.sha256(b"".join(raws)).hexdigest()
     train, train_labels, test, test_labels = arrays
-    return IdxSet(name, train, train_labels, test, test_labels, digest.hexdigest())
+    return IdxSet(next(names, "idx"), train, train_labels, test, test_labels, fingerprint)
 
 
 def find_idx_set(name: str) -> IdxSet:
@@ -177,30 +211,36 @@ def find_idx_set(name: str) -> IdxSet:
         ValueError: an unknown name, or it is nowhere and cannot be downloaded; the message says
             which files go where.
     """
-    if name not in KNOWN:
-        raise ValueError(f"unknown set {name!r}; known are {', '.join(KNOWN)}")
-    cache = cache_folder() / name
-    listed = [Path(p) for p in os.environ.get("DDPM_DATA", "").split(os.pathsep) if p]
-    for folder in [*(f for p in listed for f in (p / name, p)), cache]:
+    known = KNOWN[one_of("name", name, KNOWN)]
+    for folder in _places(name):
         if all(_spellings(folder, part) for part in PARTS):
             found = read_idx_folder(folder)
             if found.name == name:
                 return found
-    _download(name, KNOWN[name], cache)
+    cache = cache_folder() / name
+    for part, (packed, _) in zip(PARTS, known.hashes, strict=True):
+        _download([f"{base}{part}.gz" for base in known.mirrors], packed, cache, name)
     found = read_idx_folder(cache)
     if found.name != name:
         raise ValueError(f"the files in {cache} are not {name}: their hashes differ; remove them")
     return found
 
 
+def _places(name: str) -> Iterator[Path]:
+    for listed in os.environ.get("DDPM_DATA", "").split(os.pathsep):
+        if listed:
+            yield from (Path(listed) / name, Path(listed))
+    yield cache_folder() / name
+
+
 def _spellings(folder: Path, part: str) -> list[Path]:
     names = (part, part.replace("-idx", ".idx"))
     paths = [folder / (n + suffix) for n in names for suffix in ("", ".gz")]
-    return [p for p in paths if p.is_file()]
+    return [p for p in paths if os.path.isfile(p)]  # raises nothing, as p.is_file() would
 
 
 def _find(folder: Path, part: str) -> Path:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ValueError(f"{folder} is no folder; it should hold the IDX files {', '.join(PARTS)}")
     found = _spellings(folder, part)
     if not found:
@@ -209,8 +249,8 @@ def _find(folder: Path, part: str) -> Path:
 
 
 def _unpacked(path: Path) -> bytes:
+    raw = read_bytes(path)
     try:
-        raw = path.read_bytes()
         return gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
@@ -225,13 +265,8 @@ def _check_pair(images: np.ndarray, labels: np.ndarray, file: Path, label_file: 
         )
 
 
-def _download(name: str, known: KnownSet, folder: Path) -> None:
-    """Fetch the .gz files that the folder lacks; whole, checked, or not at all."""
-    for part, packed in zip(PARTS, known.packed, strict=True):
-        _fetch([f"{base}{part}.gz" for base in known.mirrors], packed, folder, name)
-
-
-def _fetch(addresses: Sequence[str], md5: str, folder: Path, name: str) -> None:
+def _download(addresses: list[str], md5: str, folder: Path, name: str) -> None:
+    """Fetch a file that the folder lacks; whole, checked, or not at all."""
     import pooch
     from requests import RequestException
 

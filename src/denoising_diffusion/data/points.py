@@ -1,6 +1,7 @@
-"""Points: drawn from the curves, or read from a file of the user's."""
+"""Points from a file of the user's."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,42 +9,47 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoising_diffusion.data.curves import CURVES, MOONS, S_CURVE, SPIRAL
-
-PATTERNS: tuple[str, ...] = ("spiral", "s-curve", "moons")
-"""The classes of `make_patterns`, in the order of their labels."""
+from denoising_diffusion.data.reading import as_path, read_bytes
+from denoising_diffusion.data.rows import Dataset, fingerprint_of, in_memory
+from denoising_diffusion.data.split import split_validation
 
 MIN_ROWS = 10
 """The fewest points that a file may hold."""
 
 
-def make_spiral(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n points of the spiral, (n, 2) float32; without a generator, torch's global one draws."""
-    return SPIRAL.sample(n, generator)
+def points(*, path: str | None = None, seed: int = 0) -> Dataset:
+    """The points in a file, a tenth of them held out.
 
+    Every column is scaled to mean 0 and standard deviation 1 over the training part.
 
-def make_s_curve(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n points of the S-curve, (n, 2) float32; without a generator, torch's global one draws."""
-    return S_CURVE.sample(n, generator)
+    Args:
+        path: the .csv or .npy file.
+        seed: of the split.
 
-
-def make_moons(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """n points of the two moons, (n, 2) float32; without a generator, torch's global one draws."""
-    return MOONS.sample(n, generator)
-
-
-def make_patterns(
-    n_per_class: int, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Points of the spiral, the S-curve and the moons in turn, and their classes 0, 1, 2.
-
-    The classes alternate, so any first rows are balanced to within one point.
-
-    Returns:
-        points (3 * n_per_class, 2) float32 and labels (3 * n_per_class,) int64.
+    Raises:
+        TypeError, ValueError: no path, a seed that is no integer >= 0, or a file that cannot be
+            used (see `read_points`) or has a constant column.
     """
-    points = torch.stack([CURVES[name].sample(n_per_class, generator) for name in PATTERNS], dim=1)
-    return points.flatten(0, 1), torch.arange(len(PATTERNS)).repeat(n_per_class)
+    if path is None:
+        raise ValueError("the data set 'points' needs the path of a .csv or .npy file, got None")
+    raw = read_points(path)
+    train, held_out = split_validation(len(raw), 0.1, seed)
+    reference = raw[train].double()
+    constant = (reference.amax(0) == reference.amin(0)).nonzero()
+    if len(constant):
+        column = int(constant[0]) + 1
+        raise ValueError(f"{path}: column {column} is constant, so it cannot be scaled; remove it")
+    shift, scale = reference.mean(0), reference.std(0, correction=0)
+    scaled = ((raw.double() - shift) / scale).float()
+    return in_memory(
+        "points",
+        "points",
+        (scaled[train],),
+        (scaled[held_out],),
+        shift=tuple(shift.tolist()),
+        scale=tuple(scale.tolist()),
+        fingerprint=fingerprint_of(raw),
+    )
 
 
 def read_points(path: str | Path) -> Tensor:
@@ -52,17 +58,16 @@ def read_points(path: str | Path) -> Tensor:
     Integers are read as well as floats. A .npy file is never unpickled.
 
     Raises:
-        ValueError: in one line that names the file: it is missing or has another suffix; is not
-            numeric, is ragged, or not two-dimensional; has fewer than 10 rows or no column; holds
-            a number that is not finite in float32 (rows count from 1, the header excluded).
+        TypeError: no path.
+        ValueError: in one line that names the file: it cannot be read or has another suffix; is
+            not numeric, is ragged, or not two-dimensional; has fewer than 10 rows or no column;
+            holds a number that is not finite in float32 (rows count from 1, the header excluded).
     """
-    path = Path(path)
+    path = as_path(path)
     readers = {".csv": _read_csv, ".npy": _read_npy}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path}: unknown suffix {path.suffix!r}, expected .csv or .npy")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     array = reader(path)
     if array.ndim != 2:
         raise ValueError(f"{path}: expected an array of shape (n, d), got {array.shape}")
@@ -71,19 +76,19 @@ def read_points(path: str | Path) -> Tensor:
     if array.shape[1] == 0:
         raise ValueError(f"{path}: the rows are empty")
     with np.errstate(over="ignore"):
-        points = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
+        found = array.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(bad):
         raise ValueError(f"{path}: row {bad[0] + 1} holds a number that is not finite")
-    return torch.from_numpy(points)
+    return torch.from_numpy(found)
 
 
 def _read_npy(path: Path) -> NDArray[np.generic]:
     """The array in a .npy file, if it is one of numbers."""
+    content = io.BytesIO(read_bytes(path))
     try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = np.lib.format.read_array(content, allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
         reason = "it holds Python objects" if "Object arrays" in str(error) else "no .npy data"
         raise ValueError(f"{path}: not numeric, {reason}") from error
     if array.dtype.kind not in "iuf":
@@ -93,10 +98,10 @@ def _read_npy(path: Path) -> NDArray[np.generic]:
 
 def _read_csv(path: Path) -> NDArray[np.generic]:
     """The numbers in a .csv file: (n, d) float64."""
+    content = read_bytes(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        lines = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not numeric, no text in comma-separated values") from error
     if lines and not any(_is_number(field) for field in lines[0][1]):

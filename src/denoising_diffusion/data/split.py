@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import seeds
+from denoising_diffusion.checks import integer, number
 
 
 def split_validation(num: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -20,12 +21,10 @@ def split_validation(num: int, fraction: float, seed: int) -> tuple[Tensor, Tens
         training (num - k,) and validation (k,) indices, int64, in random order.
 
     Raises:
-        ValueError: a negative num, or a fraction outside [0, 1].
+        TypeError, ValueError: num or seed is no integer >= 0, or fraction no number in [0, 1].
     """
-    if num < 0:
-        raise ValueError(f"num must be >= 0, got {num}")
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction must lie in [0, 1], got {fraction}")
+    integer("num", num, 0)
+    number("fraction", fraction, "[0, 1]")
     held_out = min(num, math.floor(num * fraction + 1e-9))  # 0.29 * 100 is 28.999999999999996
     order = torch.randperm(num, generator=seeds.stream(seed, "split"))
     return order[held_out:], order[:held_out]

@@ -1,51 +1,24 @@
 """Metrics of features, neighbours and classes, and of how points lie along a known curve."""
 
-from denoising_diffusion.metrics.frechet import (
-    FeatureStatistics,
-    FrechetEstimate,
-    frechet_distance,
-    frechet_with_error,
-)
-from denoising_diffusion.metrics.labels import (
-    class_proportions,
-    confusion_matrix,
-    proportion_error,
-)
-from denoising_diffusion.metrics.neighbours import (
-    DensityCoverage,
-    Memorisation,
-    PrecisionRecall,
-    density_coverage,
-    memorisation,
-    nearest,
-    precision_recall,
-)
-from denoising_diffusion.metrics.points import (
-    arc_histogram_tv,
-    closest_on_curve,
-    curve_distances,
-    mean_curve_distance,
-    nearest_distance,
-)
-
-__all__ = [
-    "DensityCoverage",
-    "FeatureStatistics",
-    "FrechetEstimate",
-    "Memorisation",
-    "PrecisionRecall",
-    "arc_histogram_tv",
-    "class_proportions",
-    "closest_on_curve",
-    "confusion_matrix",
-    "curve_distances",
-    "density_coverage",
-    "frechet_distance",
-    "frechet_with_error",
-    "mean_curve_distance",
-    "memorisation",
-    "nearest",
-    "nearest_distance",
-    "precision_recall",
-    "proportion_error",
-]
+from denoising_diffusion.metrics.frechet import FeatureStatistics as FeatureStatistics
+from denoising_diffusion.metrics.frechet import FrechetEstimate as FrechetEstimate
+from denoising_diffusion.metrics.frechet import frechet_distance as frechet_distance
+from denoising_diffusion.metrics.frechet import frechet_with_error as frechet_with_error
+from denoising_diffusion.metrics.labels import class_proportions as class_proportions
+from denoising_diffusion.metrics.labels import confusion_matrix as confusion_matrix
+from denoising_diffusion.metrics.labels import proportion_error as proportion_error
+from denoising_diffusion.metrics.neighbours import DensityCoverage as DensityCoverage
+from denoising_diffusion.metrics.neighbours import Memorisation as Memorisation
+from denoising_diffusion.metrics.neighbours import PrecisionRecall as PrecisionRecall
+from denoising_diffusion.metrics.neighbours import density_coverage as density_coverage
+from denoising_diffusion.metrics.neighbours import memorisation as memorisation
+from denoising_diffusion.metrics.neighbours import nearest as nearest
+from denoising_diffusion.metrics.neighbours import precision_recall as precision_recall
+from denoising_diffusion.metrics.points import arc_histogram_tv as arc_histogram_tv
+from denoising_diffusion.metrics.points import closest_on_curve as closest_on_curve
+from denoising_diffusion.metrics.points import curve_distances as curve_distances
+from denoising_diffusion.metrics.points import mean_curve_distance as mean_curve_distance
+from denoising_diffusion.metrics.points import nearest_distance as nearest_distance
+from denoising_diffusion.metrics.score import Score as Score
+from denoising_diffusion.metrics.score import table as table
+from denoising_diffusion.metrics.score import to_json as to_json

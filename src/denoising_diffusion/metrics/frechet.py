@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import seeds
+from denoising_diffusion.checks import finite, instance, integer
+from denoising_diffusion.metrics._checks import rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,21 +18,34 @@ class FeatureStatistics:
         count: the number of samples n.
         mean: (d,) float64.
         scatter: (d, d) float64, the sum over samples of (x - mean)(x - mean)ᵀ.
+
+    Raises:
+        ValueError: no sample, other shapes, or values that are not finite.
+        TypeError: anything but an integer and tensors of numbers.
     """
 
     count: int
     mean: Tensor
     scatter: Tensor
 
+    def __post_init__(self) -> None:
+        integer("count", self.count, 1)
+        d = len(finite("mean", self.mean, "d"))
+        for name, found in (
+            ("mean", self.mean),
+            ("scatter", finite("scatter", self.scatter, d, d)),
+        ):
+            object.__setattr__(self, name, found.detach().to("cpu", torch.float64))
+
     @classmethod
     def from_features(cls, features: Tensor) -> "FeatureStatistics":
         """The statistics of features of shape (n, d), n >= 1.
 
         Raises:
-            ValueError: another shape, or no sample.
+            ValueError: another shape, no sample, or values that are not finite.
+            TypeError: anything but a tensor of numbers.
         """
-        _check_features(features)
-        x = features.detach().to("cpu", torch.float64)
+        x = rows("features", features, "d").detach().to("cpu", torch.float64)
         mean = x.mean(0)
         centred = x - mean
         return cls(len(x), mean, centred.T @ centred)
@@ -40,8 +55,9 @@ class FeatureStatistics:
 
         Raises:
             ValueError: features of another width.
+            TypeError: anything but statistics.
         """
-        _check_width(self, other)
+        _check_width(self, instance("other", other, FeatureStatistics))
         count = self.count + other.count
         gap = other.mean - self.mean
         between = torch.outer(gap, gap) * (self.count * other.count / count)
@@ -81,8 +97,9 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
 
     Raises:
         ValueError: features of different width, or fewer than two samples in either.
+        TypeError: anything but statistics.
     """
-    _check_width(a, b)
+    _check_width(instance("a", a, FeatureStatistics), instance("b", b, FeatureStatistics))
     return _distance(a.mean, a.covariance, b.mean, b.covariance, _root(b.covariance))
 
 
@@ -97,12 +114,13 @@ def frechet_with_error(
     size.
 
     Raises:
-        ValueError: fewer than two features or two resamples, or a reference of another width.
+        ValueError: fewer than two features or two resamples, another shape, values that are not
+            finite, or a reference of another width.
+        TypeError: anything but a tensor of numbers, statistics and integers.
     """
-    if resamples < 2:
-        raise ValueError(f"resamples must be >= 2, got {resamples}")
+    integer("resamples", resamples, 2, 10**6)
     whole = FeatureStatistics.from_features(features)
-    _check_width(whole, reference)
+    _check_width(whole, instance("reference", reference, FeatureStatistics))
     covariance = reference.covariance
     root = _root(covariance)
     value = _distance(whole.mean, whole.covariance, reference.mean, covariance, root)
@@ -132,11 +150,6 @@ def _root(covariance: Tensor) -> Tensor:
     """The symmetric square root (d, d) of a covariance, rounding below zero cut off."""
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-
-
-def _check_features(features: Tensor) -> None:
-    if features.ndim != 2 or len(features) == 0:
-        raise ValueError(f"features must have shape (n, d), n >= 1, got {tuple(features.shape)}")
 
 
 def _check_width(a: FeatureStatistics, b: FeatureStatistics) -> None:

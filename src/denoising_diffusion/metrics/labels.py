@@ -1,7 +1,11 @@
 """Classes, counted from 0: those asked for against those read, and in which proportions."""
 
+import warnings
+
 import torch
 from torch import Tensor
+
+from denoising_diffusion.metrics._checks import classes
 
 
 def confusion_matrix(asked: Tensor, read: Tensor, num_classes: int) -> Tensor:
@@ -19,13 +23,16 @@ def confusion_matrix(asked: Tensor, read: Tensor, num_classes: int) -> Tensor:
         ValueError: other shapes, no classes, or a class outside the range.
         TypeError: classes that are not integers.
     """
-    _check("asked", asked, num_classes)
-    _check("read", read, num_classes)
-    if len(asked) != len(read):
-        raise ValueError(f"asked and read must have one length, got {len(asked)} and {len(read)}")
-    pairs = asked.detach().cpu().long() * num_classes + read.detach().cpu().long()
-    counts = torch.bincount(pairs, minlength=num_classes**2)
-    return counts.view(num_classes, num_classes)
+    from sklearn.metrics import confusion_matrix as counted
+
+    rows = classes("asked", asked, num_classes)
+    columns = classes("read", read, num_classes, len(rows))
+    if len(rows) == 0:  # which scikit-learn refuses
+        return torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    with warnings.catch_warnings():
+        # It doubts that so few classes, or so few samples of many, are meant.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(counted(rows.numpy(), columns.numpy(), labels=range(num_classes)))
 
 
 def class_proportions(read: Tensor, num_classes: int) -> Tensor:
@@ -35,11 +42,7 @@ def class_proportions(read: Tensor, num_classes: int) -> Tensor:
         ValueError: another shape, no samples, no classes, or a class outside the range.
         TypeError: classes that are not integers.
     """
-    _check("read", read, num_classes)
-    if len(read) == 0:
-        raise ValueError("there are no samples to take proportions of")
-    counts = torch.bincount(read.detach().cpu().long(), minlength=num_classes)
-    return counts.double() / len(read)
+    return _proportions("read", read, num_classes)
 
 
 def proportion_error(read: Tensor, reference_classes: Tensor, num_classes: int) -> float:
@@ -58,19 +61,13 @@ def proportion_error(read: Tensor, reference_classes: Tensor, num_classes: int) 
         ValueError: another shape, no samples, no classes, or a class outside the range.
         TypeError: classes that are not integers.
     """
-    found = class_proportions(read, num_classes)
-    return float((found - class_proportions(reference_classes, num_classes)).square().sum())
+    found = _proportions("read", read, num_classes)
+    expected = _proportions("reference_classes", reference_classes, num_classes)
+    return float((found - expected).square().sum())
 
 
-def _check(name: str, classes: Tensor, num_classes: int) -> None:
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-    if classes.ndim != 1:
-        raise ValueError(f"{name} must have shape (n,), got {tuple(classes.shape)}")
-    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
-        raise TypeError(f"{name} must hold integers, got {classes.dtype}")
-    if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
-        raise ValueError(
-            f"{name} must lie in 0..{num_classes - 1}, got values from "
-            f"{int(classes.min())} to {int(classes.max())}"
-        )
+def _proportions(name: str, value: Tensor, num_classes: int) -> Tensor:
+    found = classes(name, value, num_classes)
+    if len(found) == 0:
+        raise ValueError(f"{name} holds no samples to take proportions of")
+    return torch.bincount(found, minlength=num_classes).double() / len(found)

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import integer, shown, tensor
+from denoising_diffusion.metrics._checks import rows
+
 # Pairs of rows compared at a time: 64 MiB of float64 for any number of rows, small enough to be
 # read again from a large cache and large enough for the product of matrices to run at full speed.
 _CHUNK = 2**23
@@ -68,8 +71,11 @@ def nearest(x: Tensor, reference: Tensor, exclude_self: bool = False) -> tuple[T
     Raises:
         ValueError: other shapes, no rows, values that are not finite, or, with exclude_self, x of
             another shape than the reference, or fewer than two rows.
+        TypeError: anything but tensors of numbers, or an exclude_self that is not a bool.
     """
-    _check("x", x, "reference", reference)
+    _check("x", x, reference)
+    if type(exclude_self) is not bool:
+        raise TypeError(f"exclude_self must be True or False, got {shown(exclude_self)}")
     if exclude_self and x.shape != reference.shape:
         shapes = f"{tuple(x.shape)} and {tuple(reference.shape)}"
         raise ValueError(f"exclude_self takes x that is the reference, got shapes {shapes}")
@@ -94,8 +100,9 @@ def precision_recall(features: Tensor, reference: Tensor, k: int = 3) -> Precisi
 
     Raises:
         ValueError: other shapes, no rows, values that are not finite, or k outside its range.
+        TypeError: anything but tensors of numbers and an integer.
     """
-    _check("features", features, "reference", reference)
+    _check("features", features, reference)
     _check_k(k, min(len(features), len(reference)))
     in_reference, _ = _hits(features, reference, _radii(reference, k))
     in_features, _ = _hits(reference, features, _radii(features, k))
@@ -119,8 +126,9 @@ def density_coverage(features: Tensor, reference: Tensor, k: int = 5) -> Density
 
     Raises:
         ValueError: other shapes, no rows, values that are not finite, or k outside its range.
+        TypeError: anything but tensors of numbers and an integer.
     """
-    _check("features", features, "reference", reference)
+    _check("features", features, reference)
     _check_k(k, len(reference))
     per_feature, per_ball = _hits(features, reference, _radii(reference, k))
     return DensityCoverage(float(per_feature.sum()) / (k * len(features)), _share(per_ball))
@@ -134,15 +142,13 @@ def memorisation(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorisati
 
     Raises:
         ValueError: rows of different shapes, no rows, or values that are not finite.
+        TypeError: anything but tensors of numbers.
     """
-    if not samples.shape[1:] == train.shape[1:] == held_out.shape[1:]:
-        shapes = ", ".join(str(tuple(v.shape)) for v in (samples, train, held_out))
-        raise ValueError(f"samples, train and held_out must have rows of one shape, got {shapes}")
-    flat, rows, unseen = (v.flatten(1) if v.ndim > 2 else v for v in (samples, train, held_out))
-    _check("samples", flat, "train", rows)
-    _check("held_out", unseen, "train", rows)
-    distances, indices = nearest(flat, rows)
-    return Memorisation(distances, indices, nearest(unseen, rows)[0])
+    shape = tensor("samples", samples, "n", "d", ...).shape[1:]
+    given = (("samples", samples), ("train", train), ("held_out", held_out))
+    flat, known, unseen = (rows(name, x, *shape).flatten(1) for name, x in given)
+    distances, indices = nearest(flat, known)
+    return Memorisation(distances, indices, nearest(unseen, known)[0])
 
 
 def _nearest(
@@ -151,14 +157,14 @@ def _nearest(
     """Distances (n, k), rising, and row numbers (n, k) of the k nearest rows of the reference."""
     distances: list[Tensor] = []
     indices: list[Tensor] = []
-    rows = reference.detach().cpu()
+    known = reference.detach().cpu()
     for first, part, squares, _ in _squares(x, reference):
         if exclude_self:
             squares[torch.arange(len(part)), torch.arange(first, first + len(part))] = torch.inf
         found = squares.topk(k, largest=False).indices
         # |x|² + |y|² - 2xy is fast but cancels: two equal rows come out some 1e-8 of their norm
         # apart, and copies are what is looked for. It chooses; the difference measures.
-        exact = torch.stack([(part - rows[column]).norm(dim=1) for column in found.T], dim=1)
+        exact = torch.stack([(part - known[column]).norm(dim=1) for column in found.T], dim=1)
         exact, order = exact.sort(dim=1)
         distances.append(exact)
         indices.append(found.gather(1, order))
@@ -211,18 +217,10 @@ def _share(hits: Tensor) -> float:
     return (hits > 0).double().mean().item()
 
 
-def _check_k(k: int, rows: int) -> None:
-    if not 1 <= k < rows:
-        raise ValueError(f"k must lie in 1..{rows - 1}, below the number of rows, got {k}")
+def _check_k(k: int, count: int) -> None:
+    if not 1 <= integer("k", k) < count:
+        raise ValueError(f"k must lie in 1..{count - 1}, below the number of rows, got {k}")
 
 
-def _check(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
-    """Complain about rows that cannot be compared."""
-    if x.ndim != 2 or other.ndim != 2 or x.shape[1] != other.shape[1]:
-        shapes = f"{tuple(x.shape)} and {tuple(other.shape)}"
-        raise ValueError(f"{name} and {other_name} must have shapes (n, d), (m, d), got {shapes}")
-    for label, value in ((name, x), (other_name, other)):
-        if len(value) == 0:
-            raise ValueError(f"{label} has no rows")
-        if not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{label} holds values that are not finite")
+def _check(name: str, x: Tensor, reference: Tensor) -> None:
+    rows("reference", reference, rows(name, x, "d").shape[1])

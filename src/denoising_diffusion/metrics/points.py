@@ -3,19 +3,20 @@
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import finite, instance
 from denoising_diffusion.data.curves import Curve
+from denoising_diffusion.metrics._checks import rows
 from denoising_diffusion.metrics.neighbours import nearest
 
-_CHUNK = (
-    2**20
-)  # (point, segment) pairs at a time, so memory does not grow with the number of points
+# (point, segment) pairs at a time, so memory does not grow with the number of points
+_CHUNK = 2**20
 
 Polyline = tuple[Tensor, Tensor]
 """Points (m, 2) in order, and the fraction of the length up to each, (m,): `Curve.polyline()`."""
 
 
 def closest_on_curve(points: Tensor, polyline: Polyline) -> tuple[Tensor, Tensor]:
-    """The nearest place on the polyline to every point of shape (n, 2).
+    """The nearest place on the polyline to every point of shape (n, 2), n >= 1.
 
     Segments without length in the fractions are gaps between arcs, and no part of the curve.
 
@@ -23,14 +24,16 @@ def closest_on_curve(points: Tensor, polyline: Polyline) -> tuple[Tensor, Tensor
         places (n, 2) and the fraction of the length up to each (n,), float64.
 
     Raises:
-        ValueError: points of another shape.
+        ValueError: other shapes, no points, no segment, or values that are not finite.
+        TypeError: anything but tensors of numbers.
     """
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"points must have shape (n, 2), got {tuple(points.shape)}")
-    ideal, fraction = (part.to("cpu", torch.float64) for part in polyline)
-    real = fraction.diff() > 0
-    start, step = ideal[:-1][real], ideal.diff(dim=0)[real]
-    low, width = fraction[:-1][real], fraction.diff()[real]
+    rows("points", points, 2)
+    ideal, fraction = _polyline(polyline)
+    step, width = ideal.diff(dim=0), fraction.diff()
+    real = (width > 0) & (step.square().sum(1) > 0)
+    if not bool(real.any()):
+        raise ValueError("polyline has no segment with a length")
+    start, step, low, width = ideal[:-1][real], step[real], fraction[:-1][real], width[real]
     square = step.square().sum(1)
     places: list[Tensor] = []
     fractions: list[Tensor] = []
@@ -52,7 +55,7 @@ def curve_distances(points: Tensor, polyline: Polyline) -> tuple[Tensor, Tensor]
         distances (n,) and the fraction of the length up to the nearest place (n,), float64.
 
     Raises:
-        ValueError: points of another shape.
+        ValueError, TypeError: as `closest_on_curve`.
     """
     places, fraction = closest_on_curve(points, polyline)
     return (points.detach().to("cpu", torch.float64) - places).norm(dim=1), fraction
@@ -62,10 +65,10 @@ def mean_curve_distance(points: Tensor, curve: Curve) -> float:
     """The mean distance of points (n, 2) to the ideal curve.
 
     Raises:
-        ValueError: points of another shape, or none.
+        ValueError: points of another shape, none, or not finite.
+        TypeError: anything but a tensor of numbers and a `Curve`.
     """
-    _check_some(points)
-    return float(curve_distances(points, curve.polyline())[0].mean())
+    return float(_along(points, curve)[0].mean())
 
 
 def arc_histogram_tv(points: Tensor, curve: Curve, bins: int = 50) -> float:
@@ -75,11 +78,11 @@ def arc_histogram_tv(points: Tensor, curve: Curve, bins: int = 50) -> float:
     exact. Even fresh data has about sqrt(bins / (2π n)), so compare sets of one size.
 
     Raises:
-        ValueError: points of another shape, or none, or fewer than one bin.
+        ValueError: points of another shape, none, or not finite; or fewer than one bin.
+        TypeError: anything but a tensor of numbers, a `Curve` and an integer.
     """
-    _check_some(points)
+    _, fraction = _along(points, curve)
     expected = curve.arc_bin_probabilities(bins)
-    _, fraction = curve_distances(points, curve.polyline())
     counts = torch.bincount((fraction * bins).long().clamp(0, bins - 1), minlength=bins)
     return float(0.5 * (counts / len(points) - expected).abs().sum())
 
@@ -88,12 +91,19 @@ def nearest_distance(points: Tensor, reference: Tensor) -> float:
     """The mean distance of points (n, d) to the nearest row of the reference (m, d).
 
     Raises:
-        ValueError: other shapes, or no points on either side.
+        ValueError: other shapes, no points on either side, or values that are not finite.
+        TypeError: anything but tensors of numbers.
     """
-    _check_some(points)
-    return float(nearest(points, reference)[0].mean())
+    return float(nearest(rows("points", points, "d"), reference)[0].mean())
 
 
-def _check_some(points: Tensor) -> None:
-    if len(points) == 0:
-        raise ValueError("there are no points to measure")
+def _along(points: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
+    return curve_distances(points, instance("curve", curve, Curve).polyline())
+
+
+def _polyline(value: Polyline) -> Polyline:
+    if len(instance("polyline", value, tuple)) != 2:
+        raise ValueError(f"polyline must hold two tensors, got {len(value)}")
+    ideal = rows("polyline[0]", value[0], 2)
+    fraction = finite("polyline[1]", value[1], len(ideal))
+    return ideal.to("cpu", torch.float64), fraction.to("cpu", torch.float64)

@@ -1,7 +1,11 @@
-"""Self-attention between the pixels of an image."""
+"""Self-attention between the pixels of an image, or the positions of a signal."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from denoising_diffusion.checks import integer
+from denoising_diffusion.nn._checks import check_data, divides
+from denoising_diffusion.nn.convolution import convolution
 
 
 class MultiheadAttention(nn.Module):
@@ -15,29 +19,34 @@ class MultiheadAttention(nn.Module):
         dim: channels of the images.
         head_dim: channels of a head; None for dim / num_heads.
         num_heads: the number of heads.
+        dims: 2 for images, 1 for signals (b, dim, length).
 
     Raises:
-        ValueError: num_heads or head_dim below 1; num_heads do not divide dim and head_dim is None.
+        ValueError: num_heads or head_dim below 1; num_heads do not divide dim and head_dim is None;
+            when called, x of another shape.
+        TypeError: arguments of other types.
     """
 
-    def __init__(self, dim: int, head_dim: int | None = None, num_heads: int = 4) -> None:
+    def __init__(
+        self, dim: int, head_dim: int | None = None, num_heads: int = 4, dims: int = 2
+    ) -> None:
         super().__init__()
-        if num_heads < 1 or (head_dim is None and dim % num_heads):
-            raise ValueError(f"num_heads must divide the {dim} channels, got {num_heads}")
-        if head_dim is not None and head_dim < 1:
-            raise ValueError(f"head_dim must be at least 1, got {head_dim}")
-        self.num_heads = num_heads
-        hidden = num_heads * (head_dim or dim // num_heads)
-        self.qkv = nn.Conv2d(dim, 3 * hidden, 3, padding=1, bias=False)
-        self.out = nn.Conv2d(hidden, dim, 3, padding=1)
+        integer("dim", dim, 1)
+        if head_dim is None:
+            head_dim = dim // divides("num_heads", num_heads, dim, "channels")
+        self.num_heads = integer("num_heads", num_heads, 1)
+        hidden = num_heads * integer("head_dim", head_dim, 1)
+        self.dims = dims
+        self.qkv = convolution(dim, 3 * hidden, dims, bias=False)
+        self.out = convolution(hidden, dim, dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, dim, h, w) -> the same shape and dtype."""
-        size = x.shape[-2:]
+        """(b, dim, h, w), or (b, dim, length) -> the same shape and dtype."""
+        check_data(x, self.qkv.in_channels, self.dims)
         # (b, 3 * heads * head_dim, h, w) -> three of (b, heads, pixels, head_dim)
         q, k, v = (
             part.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
             for part in self.qkv(x).chunk(3, dim=1)
         )
         attended = F.scaled_dot_product_attention(q, k, v)
-        return self.out(attended.transpose(2, 3).flatten(1, 2).unflatten(2, size))
+        return self.out(attended.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:]))

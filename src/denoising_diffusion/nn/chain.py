@@ -5,6 +5,9 @@ from typing import overload
 
 from torch import Tensor, nn
 
+from denoising_diffusion.checks import function, integer, tensor
+from denoising_diffusion.nn._checks import module
+
 
 class Conditional(nn.Module):
     """The mark of modules that are called as (x, *conditions) rather than as (x).
@@ -15,6 +18,12 @@ class Conditional(nn.Module):
 
 def _apply(layer: nn.Module, x: Tensor, conditions: tuple[Tensor, ...]) -> Tensor:
     return layer(x, *conditions) if isinstance(layer, Conditional) else layer(x)
+
+
+def _check_inputs(x: Tensor, conditions: tuple[Tensor, ...]) -> None:
+    tensor("x", x)
+    for condition in conditions:
+        tensor("a condition", condition)
 
 
 class ConditionalChain(Conditional):
@@ -31,6 +40,7 @@ class ConditionalChain(Conditional):
     Raises:
         ValueError: positional and named layers together; a name that is empty, contains a dot or is
             an attribute every module has.
+        TypeError: a layer that is no module; when called, x or a condition that is no tensor.
         IndexError, KeyError: indexed with a position or a name it does not have.
     """
 
@@ -47,10 +57,11 @@ class ConditionalChain(Conditional):
                     f"the name of a layer must be new to the module, not empty and without dots, "
                     f"got {name!r}"
                 )
-            self.add_module(name, layer)
+            self.add_module(name, module(f"layer {name!r}", layer))
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The last layer's output for x; shapes and dtypes are those of the layers."""
+        _check_inputs(x, conditions)
         for layer in self:
             x = _apply(layer, x, conditions)
         return x
@@ -71,7 +82,7 @@ class ConditionalChain(Conditional):
             return ConditionalChain(**dict(items[index]))
         if isinstance(index, str):
             return dict(items)[index]
-        return items[index][1]
+        return items[integer("index", index)][1]
 
     def _items(self) -> list[tuple[str, nn.Module]]:
         # named_children() would leave out the second place of a layer that is used twice
@@ -84,15 +95,20 @@ class ConditionalSkipConnection(Conditional):
     Args:
         layers: a module; it gets the conditions if it is `Conditional`.
         connection: (h, x) -> the joined tensor, such as `torch.add`.
+
+    Raises:
+        TypeError: layers that are no module, or a connection that cannot be called; when called, x
+            or a condition that is no tensor.
     """
 
     def __init__(self, layers: nn.Module, connection: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self.layers = layers
-        self.connection = connection
+        self.layers = module("layers", layers)
+        self.connection = function("connection", connection)
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The connection of the layers' output with x."""
+        _check_inputs(x, conditions)
         return self.connection(_apply(self.layers, x, conditions), x)
 
 
@@ -105,16 +121,18 @@ class Parallel(Conditional):
 
     Raises:
         ValueError: no branches; when called, another number of inputs than of branches.
+        TypeError: a branch that is no module; when called, x or a condition that is no tensor.
     """
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
         if not branches:
             raise ValueError("branches must hold at least one module, got none")
-        self.branches = nn.ModuleList(branches)
+        self.branches = nn.ModuleList(module("a branch", b) for b in branches)
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The sum of the branches' outputs."""
+        _check_inputs(x, conditions)
         if 1 + len(conditions) != len(self.branches):
             raise ValueError(
                 f"got {1 + len(conditions)} inputs (x and conditions) for "

@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from denoising_diffusion.checks import integer, shown, tensor
+from denoising_diffusion.nn._checks import even_width, module
+
 
 class SinusoidalPositionEmbedding(nn.Module):
     """Sines and cosines of the time at dim/2 frequencies, from 1 down to 1e-4, interleaved.
@@ -20,21 +23,17 @@ class SinusoidalPositionEmbedding(nn.Module):
 
     Raises:
         ValueError: num_timesteps below 1, or dim odd or below 4; when called, t not of shape (b,).
+        TypeError: arguments of other types; when called, t that holds no real numbers.
     """
 
     def __init__(self, num_timesteps: int, dim: int) -> None:
         super().__init__()
-        if num_timesteps < 1:
-            raise ValueError(f"num_timesteps must be at least 1, got {num_timesteps}")
-        if dim < 4 or dim % 2:
-            raise ValueError(f"dim must be even and at least 4, got {dim}")
-        self.num_timesteps = num_timesteps
-        self.dim = dim
+        self.num_timesteps = integer("num_timesteps", num_timesteps, 1)
+        self.dim = even_width("dim", dim)
 
     def forward(self, t: Tensor) -> Tensor:
         """(b,), any real dtype -> (b, dim), float32; computed in float64 if t is float64."""
-        if t.ndim != 1:
-            raise ValueError(f"t must have shape (b,), got {tuple(t.shape)}")
+        tensor("t", t, "b", holds="numbers")
         # A table kept as a buffer would be rounded along with the weights by .half() and its like.
         dtype = torch.promote_types(t.dtype, torch.float32)
         row = torch.arange(0, self.dim, 2, device=t.device, dtype=dtype)
@@ -56,13 +55,16 @@ class TimeEmbedding(nn.Module):
             dtype of its first parameter, so that networks run in float64 and bfloat16 too.
 
     Raises:
-        ValueError: as `SinusoidalPositionEmbedding`.
+        ValueError: as `SinusoidalPositionEmbedding`, or a project without parameters.
+        TypeError: as `SinusoidalPositionEmbedding`, or a project that is no module.
     """
 
     def __init__(self, num_timesteps: int, dim: int, project: nn.Module) -> None:
         super().__init__()
         self.position = SinusoidalPositionEmbedding(num_timesteps, dim)
-        self.project = project
+        self.project = module("project", project)
+        if next(self.project.parameters(), None) is None:
+            raise ValueError(f"project must be a module with parameters, got {shown(project)}")
 
     def forward(self, t: Tensor) -> Tensor:
         """Times of shape (b,) -> the output of `project`."""

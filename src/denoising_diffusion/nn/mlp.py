@@ -1,9 +1,13 @@
 """The network for points."""
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.nn._checks import check_labels, check_num_classes, check_times
+from denoising_diffusion.checks import integer, tensor
+from denoising_diffusion.nn._checks import check_labels, check_times, even_width, integers
 from denoising_diffusion.nn.chain import Conditional, ConditionalChain, Parallel
 from denoising_diffusion.nn.embedding import TimeEmbedding
 from denoising_diffusion.nn.init import seed_init
@@ -28,6 +32,7 @@ class MLP(Conditional):
     Raises:
         ValueError: an argument outside these limits; when called, x, t or labels of a wrong shape,
             labels outside 0..n, or labels for a network without classes.
+        TypeError: arguments of other types.
     """
 
     def __init__(
@@ -41,18 +46,11 @@ class MLP(Conditional):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        if hidden < 4 or hidden % 2:
-            raise ValueError(f"hidden must be even and at least 4, got {hidden}")
-        if in_dim < 1 or num_layers < 1:
-            raise ValueError(
-                f"in_dim and num_layers must be at least 1, got {in_dim} and {num_layers}"
-            )
-        if not 0 <= num_octaves <= 8:
-            raise ValueError(f"num_octaves must lie in 0..8, got {num_octaves}")
-        check_num_classes(num_classes)
-        self.in_dim = in_dim
-        self.num_octaves = num_octaves
-        self.num_classes = num_classes
+        even_width("hidden", hidden)
+        integer("num_layers", num_layers, 1)
+        self.in_dim = integer("in_dim", in_dim, 1)
+        self.num_octaves = integer("num_octaves", num_octaves, 0, 8)
+        self.num_classes = None if num_classes is None else integer("num_classes", num_classes, 1)
         layers: list[nn.Module] = []
         for width in [in_dim * (1 + 2 * num_octaves), *[hidden] * (num_layers - 1)]:
             time = TimeEmbedding(num_timesteps, hidden, nn.Linear(hidden, hidden))
@@ -62,6 +60,34 @@ class MLP(Conditional):
             layers += [Parallel(*branches), nn.SiLU()]
         self.layers = ConditionalChain(*layers, nn.Linear(hidden, in_dim))
         seed_init(self)
+
+    @classmethod
+    def for_data(
+        cls,
+        data_shape: Sequence[int],
+        num_timesteps: int,
+        num_classes: int | None,
+        *,
+        hidden: int = 16,
+        num_layers: int = 3,
+        num_octaves: int = 0,
+    ) -> Self:
+        """The network for points of shape data_shape, (d,); num_classes None is without labels.
+
+        Raises:
+            ValueError, TypeError: data that are not points, or as the constructor.
+        """
+        shape = integers("data_shape", data_shape)
+        if len(shape) != 1:
+            raise ValueError(f"network mlp takes points, the data has shape {shape}")
+        return cls(
+            num_timesteps,
+            in_dim=shape[0],
+            hidden=hidden,
+            num_layers=num_layers,
+            num_octaves=num_octaves,
+            num_classes=num_classes,
+        )
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """One evaluation.
@@ -74,8 +100,7 @@ class MLP(Conditional):
         Returns:
             A tensor of the shape of x.
         """
-        if x.ndim != 2 or x.shape[1] != self.in_dim:
-            raise ValueError(f"x must have shape (b, {self.in_dim}), got {tuple(x.shape)}")
+        tensor("x", x, "b", self.in_dim, holds="floats")
         check_times(x, t)
         labels = check_labels(x, labels, self.num_classes)
         h = self._with_octaves(x)

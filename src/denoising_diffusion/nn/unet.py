@@ -3,24 +3,26 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from denoising_diffusion.checks import function, integer, one_of
 from denoising_diffusion.nn._checks import (
-    check_image,
+    check_data,
     check_labels,
-    check_num_classes,
+    check_sizes,
     check_times,
+    divides,
+    flag,
+    integers,
 )
 from denoising_diffusion.nn.attention import MultiheadAttention
 from denoising_diffusion.nn.blocks import BlockLayer, Downsample, ResBlock, Upsample
-from denoising_diffusion.nn.chain import (
-    Conditional,
-    ConditionalChain,
-    ConditionalSkipConnection,
-)
+from denoising_diffusion.nn.chain import Conditional, ConditionalChain, ConditionalSkipConnection
+from denoising_diffusion.nn.convolution import convolution
 from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
 
@@ -39,10 +41,13 @@ class UNet(Conditional):
         in_channels: channels of the images.
         model_channels: channels of the first level; block_groups must divide them.
         num_timesteps: T, the last time.
+        out_channels: channels of the answer; None for in_channels.
+        dims: 2 for images, 1 for signals (b, in_channels, length): the same network with
+            one-dimensional convolutions.
         channel_multipliers: channels that each level hands on, in units of model_channels. There
             are as many levels as multipliers.
         block_layer: (in_channels, out_channels, emb_channels, groups) -> a block; `ResBlock` or
-            `ConvEmbed`.
+            `ConvEmbed`. For signals it is called with dims=1 too.
         num_blocks_per_level: blocks of a level on the way down, and as many on the way up.
         block_groups: groups of the norms in the blocks.
         num_attention_heads: heads of the attention in the middle; must divide its channels.
@@ -53,6 +58,7 @@ class UNet(Conditional):
     Raises:
         ValueError: an argument outside these limits; when called, x, t or labels of a wrong shape,
             labels outside 0..n, or labels for a network without classes.
+        TypeError: arguments of other types.
 
     Warns:
         UserWarning: more than five levels.
@@ -64,6 +70,8 @@ class UNet(Conditional):
         model_channels: int,
         num_timesteps: int,
         *,
+        out_channels: int | None = None,
+        dims: int = 2,
         channel_multipliers: Sequence[int] = (1, 2, 4),
         block_layer: BlockLayer = ResBlock,
         num_blocks_per_level: int = 1,
@@ -74,40 +82,88 @@ class UNet(Conditional):
         combine: Combine = "cat",
     ) -> None:
         super().__init__()
-        _check_levels(channel_multipliers, num_blocks_per_level)
-        _check_groups(model_channels, block_groups)
-        check_num_classes(num_classes)
-        if combine not in ("cat", "add", "mul"):
-            raise ValueError(f"combine must be 'cat', 'add' or 'mul', got {combine!r}")
-        self.in_channels = in_channels
-        self.num_classes = num_classes
-        self.combine: Combine = combine
-        self.divisor = 2 ** (len(channel_multipliers) - 1)
+        integer("model_channels", model_channels, 1)
+        widths = [model_channels * m for m in _checked_levels(channel_multipliers)]
+        divides("block_groups", block_groups, model_channels, "model_channels")
+        heads = integer("num_attention_heads", num_attention_heads, 1)
+        self.in_channels = integer("in_channels", in_channels, 1)
+        out_channels = in_channels if out_channels is None else out_channels
+        self.out_channels = integer("out_channels", out_channels, 1)
+        self.dims = integer("dims", dims, 1, 2)
+        self.num_classes = None if num_classes is None else integer("num_classes", num_classes, 1)
+        self.combine = one_of("combine", combine, ("cat", "add", "mul"))
+        self.divisor = 2 ** (len(widths) - 1)
         emb = 4 * model_channels
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
         self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
         block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
+        function("block_layer", block_layer)
+        # Blocks of one's own for images need not know of dims.
+        block = block_layer if dims == 2 else partial(block_layer, dims=dims)
         levels = _Levels(
-            channels=[model_channels, *(model_channels * m for m in channel_multipliers)],
-            block=lambda i, o: block_layer(i, o, block_emb, block_groups),
-            num_blocks=num_blocks_per_level,
-            num_heads=num_attention_heads if middle_attention else None,
+            dims=dims,
+            channels=[model_channels, *widths],
+            block=lambda i, o: block(i, o, block_emb, block_groups),
+            num_blocks=integer("num_blocks_per_level", num_blocks_per_level, 1),
+            num_heads=heads if flag("middle_attention", middle_attention) else None,
         )
-        self.layers = levels.network(in_channels)
+        self.layers = levels.network(in_channels, self.out_channels)
         seed_init(self)
+
+    @classmethod
+    def for_data(
+        cls,
+        data_shape: Sequence[int],
+        num_timesteps: int,
+        num_classes: int | None,
+        *,
+        model_channels: int = 16,
+        channel_multipliers: tuple[int, ...] = (1, 2, 4),
+        num_blocks_per_level: int = 1,
+        block_groups: int = 8,
+        num_attention_heads: int = 4,
+        middle_attention: bool = True,
+    ) -> Self:
+        """The network for images (c, h, w) or signals (c, length); num_classes None is no labels.
+
+        Raises:
+            ValueError: data_shape is neither, or its sizes are not divisible by 2^(levels - 1).
+            ValueError, TypeError: as the constructor.
+        """
+        shape = integers("data_shape", data_shape)
+        if len(shape) not in (2, 3):
+            raise ValueError(
+                "network unet takes images (c, h, w) or signals (c, length), the data has shape "
+                f"{shape}"
+            )
+        network = cls(
+            shape[0],
+            model_channels,
+            num_timesteps,
+            dims=len(shape) - 1,
+            channel_multipliers=channel_multipliers,
+            num_blocks_per_level=num_blocks_per_level,
+            block_groups=block_groups,
+            num_attention_heads=num_attention_heads,
+            middle_attention=middle_attention,
+            num_classes=num_classes,
+        )
+        check_sizes("the data", shape[1:], network.divisor)
+        return network
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """One evaluation.
 
         Args:
-            x: (b, in_channels, h, w), h and w divisible by 2^(levels - 1).
+            x: (b, in_channels, h, w), h and w divisible by 2^(levels - 1); with dims = 1
+                (b, in_channels, length).
             t: (b,), real times.
             labels: (b,), integers in 0..n, checked where they are on the CPU; None for all 0.
 
         Returns:
-            A tensor of the shape of x.
+            A tensor of the shape of x, but with out_channels channels.
         """
-        check_image(x, self.in_channels, self.divisor)
+        check_data(x, self.in_channels, self.dims, self.divisor)
         check_times(x, t)
         emb = self.time_embedding(t)
         labels = check_labels(x, labels, self.num_classes)
@@ -122,62 +178,41 @@ class UNet(Conditional):
 
 
 def UNetConditioned(
-    in_channels: int,
-    model_channels: int,
-    num_timesteps: int,
-    *,
-    num_classes: int,
-    channel_multipliers: Sequence[int] = (1, 2, 4),
-    block_layer: BlockLayer = ResBlock,
-    num_blocks_per_level: int = 1,
-    block_groups: int = 8,
-    num_attention_heads: int = 4,
-    middle_attention: bool = True,
-    combine: Combine = "cat",
+    in_channels: int, model_channels: int, num_timesteps: int, *, num_classes: int, **options: Any
 ) -> UNet:
     """A `UNet` with labels: the same arguments, of which num_classes is required."""
-    return UNet(
-        in_channels,
-        model_channels,
-        num_timesteps,
-        channel_multipliers=channel_multipliers,
-        block_layer=block_layer,
-        num_blocks_per_level=num_blocks_per_level,
-        block_groups=block_groups,
-        num_attention_heads=num_attention_heads,
-        middle_attention=middle_attention,
-        num_classes=num_classes,
-        combine=combine,
-    )
+    integer("num_classes", num_classes, 1)
+    return UNet(in_channels, model_channels, num_timesteps, num_classes=num_classes, **options)
 
 
 @dataclass(frozen=True)
 class _Levels:
     """The levels of a U-Net; level l gets channels[l - 1] and hands on channels[l]."""
 
+    dims: int
     channels: list[int]
     block: Callable[[int, int], Conditional]
     num_blocks: int
     num_heads: int | None
 
-    def network(self, in_channels: int) -> ConditionalChain:
+    def network(self, in_channels: int, out_channels: int) -> ConditionalChain:
         return ConditionalChain(
-            init=nn.Conv2d(in_channels, self.channels[0], 3, padding=1),
+            init=convolution(in_channels, self.channels[0], self.dims),
             **self._level(1),
             # not channels[0]: the two differ where the first multiplier is not 1
-            final=nn.Conv2d(self.channels[1], in_channels, 3, padding=1),
+            final=convolution(self.channels[1], out_channels, self.dims),
         )
 
     def _level(self, level: int) -> dict[str, nn.Module]:
         i, o = self.channels[level - 1], self.channels[level]
         inside: dict[str, nn.Module]
         if level == len(self.channels) - 1:
-            inside = {f"down_{level + 1}": nn.Conv2d(i, o, 3, padding=1), **self._middle(o)}
+            inside = {f"down_{level + 1}": convolution(i, o, self.dims), **self._middle(o)}
         else:
             inside = {
-                f"downsample_{level}": Downsample(i, o),
+                f"downsample_{level}": Downsample(i, o, self.dims),
                 **self._level(level + 1),
-                f"upsample_{level + 1}": Upsample(self.channels[level + 1], o),
+                f"upsample_{level + 1}": Upsample(self.channels[level + 1], o, self.dims),
             }
         return {
             **self._blocks(f"down_{level}", i, i),
@@ -194,7 +229,8 @@ class _Levels:
         first = {"middle_1": self.block(channels, channels)}
         if self.num_heads is None:
             return dict(first)
-        attention = MultiheadAttention(channels, num_heads=self.num_heads)
+        divides("num_attention_heads", self.num_heads, channels, "channels of the middle")
+        attention = MultiheadAttention(channels, num_heads=self.num_heads, dims=self.dims)
         return {
             **first,
             "middle_attention": ConditionalSkipConnection(attention, torch.add),
@@ -206,25 +242,13 @@ def _cat_skip_first(h: Tensor, x: Tensor) -> Tensor:
     return torch.cat([x, h], dim=1)
 
 
-def _check_levels(multipliers: Sequence[int], num_blocks: int) -> None:
-    if not multipliers or min(multipliers) < 1:
-        raise ValueError(
-            "channel_multipliers must hold at least one integer, all of them at least 1, "
-            f"got {tuple(multipliers)}"
-        )
-    if num_blocks < 1:
-        raise ValueError(f"num_blocks_per_level must be at least 1, got {num_blocks}")
-    if len(multipliers) > _MAX_LEVELS:
+def _checked_levels(multipliers: Sequence[int]) -> tuple[int, ...]:
+    found = integers("channel_multipliers", multipliers)
+    if len(found) > _MAX_LEVELS:
         warnings.warn(
-            f"{len(multipliers)} channel_multipliers: each level beyond the first halves the "
-            f"image, and more than {_MAX_LEVELS} leave little of it",
+            f"{len(found)} channel_multipliers: each level beyond the first halves the size of the "
+            f"data, and more than {_MAX_LEVELS} leave little of it",
             UserWarning,
             stacklevel=3,
         )
-
-
-def _check_groups(model_channels: int, groups: int) -> None:
-    if groups < 1 or model_channels % groups:
-        raise ValueError(
-            f"block_groups must divide the {model_channels} model_channels, got {groups}"
-        )
+    return found

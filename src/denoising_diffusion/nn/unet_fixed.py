@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.nn._checks import check_image, check_times
+from denoising_diffusion.checks import function, integer
+from denoising_diffusion.nn._checks import check_data, check_times, divides
 from denoising_diffusion.nn.attention import MultiheadAttention
 from denoising_diffusion.nn.blocks import BlockLayer, Downsample, ResBlock, Upsample
 from denoising_diffusion.nn.chain import Conditional
@@ -28,6 +29,7 @@ class UNetFixed(Conditional):
 
     Raises:
         ValueError: groups or heads that do not divide; when called, x or t of a wrong shape.
+        TypeError: arguments of other types.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class UNetFixed(Conditional):
         num_attention_heads: int = 4,
     ) -> None:
         super().__init__()
-        d, emb, groups = model_channels, 4 * model_channels, block_groups
-        if groups < 1 or d % groups:
-            raise ValueError(f"block_groups must divide the {d} model_channels, got {groups}")
-        self.in_channels = in_channels
+        d = integer("model_channels", model_channels, 1)
+        groups = divides("block_groups", block_groups, d, "model_channels")
+        heads = divides("num_attention_heads", num_attention_heads, 4 * d, "channels of the middle")
+        function("block_layer", block_layer)
+        self.in_channels = integer("in_channels", in_channels, 1)
+        emb = 4 * d
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
 
         self.init = nn.Conv2d(in_channels, d, 3, padding=1)
@@ -56,7 +60,7 @@ class UNetFixed(Conditional):
         self.down_4 = nn.Conv2d(2 * d, 4 * d, 3, padding=1)
 
         self.middle_1 = block_layer(4 * d, 4 * d, emb, groups)
-        self.middle_attention = MultiheadAttention(4 * d, num_heads=num_attention_heads)
+        self.middle_attention = MultiheadAttention(4 * d, num_heads=heads)
         self.middle_2 = block_layer(4 * d, 4 * d, emb, groups)
 
         self.up_3 = block_layer(2 * d + 4 * d, 4 * d, emb, groups)
@@ -69,7 +73,7 @@ class UNetFixed(Conditional):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """x (b, in_channels, h, w), h and w divisible by 4, and t (b,) -> the shape of x."""
-        check_image(x, self.in_channels, 4)
+        check_data(x, self.in_channels, 2, 4)
         check_times(x, t)
         emb = self.time_embedding(t)
         skip_1 = self.down_1(self.init(x), emb)

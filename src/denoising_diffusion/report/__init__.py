@@ -1,28 +1,16 @@
 """Pictures: grids of images, clouds of points, counts of classes, curves of loss, animations."""
 
-from denoising_diffusion.report.confusion import pair_grid, plot_confusion, plot_label_histogram
-from denoising_diffusion.report.gif import thin, write_gif
-from denoising_diffusion.report.history import plot_history
-from denoising_diffusion.report.images import grid_frames, image_grid, to_uint8
-from denoising_diffusion.report.points import (
-    closest_points,
-    plot_distance,
-    scatter_frame,
-    scatter_panels,
-)
-
-__all__ = [
-    "closest_points",
-    "grid_frames",
-    "image_grid",
-    "pair_grid",
-    "plot_confusion",
-    "plot_distance",
-    "plot_history",
-    "plot_label_histogram",
-    "scatter_frame",
-    "scatter_panels",
-    "thin",
-    "to_uint8",
-    "write_gif",
-]
+from denoising_diffusion.report.confusion import plot_confusion as plot_confusion
+from denoising_diffusion.report.confusion import plot_label_histogram as plot_label_histogram
+from denoising_diffusion.report.gif import thin as thin
+from denoising_diffusion.report.gif import write_gif as write_gif
+from denoising_diffusion.report.history import plot_history as plot_history
+from denoising_diffusion.report.images import grid_frames as grid_frames
+from denoising_diffusion.report.images import image_grid as image_grid
+from denoising_diffusion.report.images import pair_grid as pair_grid
+from denoising_diffusion.report.images import to_uint8 as to_uint8
+from denoising_diffusion.report.lines import plot_lines as plot_lines
+from denoising_diffusion.report.points import closest_points as closest_points
+from denoising_diffusion.report.points import plot_distance as plot_distance
+from denoising_diffusion.report.points import scatter_frame as scatter_frame
+from denoising_diffusion.report.points import scatter_panels as scatter_panels

@@ -1,10 +1,14 @@
 """Animated GIFs, small enough for a README."""
 
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from denoising_diffusion.report.files import replacing
+from denoising_diffusion import files
+from denoising_diffusion.checks import instance, integer, number
+from denoising_diffusion.report._checks import sequence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,11 +22,10 @@ def thin(count: int, most: int = MAX_FRAMES) -> list[int]:
     """At most `most` indices of 0..count - 1, evenly spread, the first and the last among them.
 
     Raises:
-        ValueError: most is less than 2.
+        ValueError: a negative count, or most below 2.
+        TypeError: anything but integers.
     """
-    if most < 2:
-        raise ValueError(f"most must be >= 2, got {most}")
-    if count <= most:
+    if integer("count", count, 0) <= integer("most", most, 2):
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
@@ -38,42 +41,39 @@ def write_gif(
     Args:
         frames: pictures of one size and one mode.
         path: where to write.
-        fps: frames in a second; the format counts in hundredths of one.
-        hold: seconds that the last frame stays.
+        fps: frames in a second, at least 0.1; the format counts in hundredths of one.
+        hold: seconds that the last frame stays, at most 60.
 
     Raises:
-        ValueError: no frames, frames of different sizes or modes, or fps or hold not positive.
+        ValueError: no frames, frames of different sizes or modes, or fps or hold out of range.
+        TypeError: arguments of other types.
     """
-    if not frames:
-        raise ValueError("a GIF needs at least one frame")
+    from PIL import Image
+
+    if not sequence("frames", frames, Image.Image):
+        raise ValueError("frames must hold at least one frame, got none")
     if len({(frame.size, frame.mode) for frame in frames}) > 1:
-        raise ValueError("the frames of a GIF must have one size and one mode")
-    if not (fps > 0 and hold > 0):
-        raise ValueError(f"fps and hold must be positive, got {fps} and {hold}")
+        raise ValueError("frames must have one size and one mode")
+    instance("path", path, str, os.PathLike)
+    # Merged frames add up to at most 650 seconds, of which the format can count 655.
+    pause = max(20, round(100 / number("fps", fps, "[0.1, inf)")) * 10)
+    last = round(number("hold", hold, "(0, 60]") * 1000)
     chosen = [frames[i] for i in thin(len(frames))]
     few = _few_greys(chosen) if chosen[0].mode == "L" else _few_colours(chosen)
-    durations = [max(20, round(100 / fps) * 10)] * (len(few) - 1) + [round(hold * 1000)]
-    with replacing(path) as beside:
-        few[0].save(
-            beside,
-            format="GIF",
-            save_all=True,
-            append_images=few[1:],
-            duration=durations,
-            loop=0,
-            optimize=False,
-        )
+    durations = [pause] * (len(few) - 1) + [last]
+    content = io.BytesIO()
+    options = {"save_all": True, "duration": durations, "loop": 0, "optimize": False}
+    few[0].save(content, "GIF", append_images=few[1:], **options)
+    files.write(path, content.getvalue())
 
 
 def _few_greys(frames: "Sequence[Image]") -> "list[Image]":
     """The frames in 16 evenly spaced greys."""
     step = 255 // (_GREYS - 1)
     palette = [step * grey for grey in range(_GREYS) for _ in range(3)]
-    few: list[Image] = []
-    for frame in frames:
-        indexed = frame.point([round(level / step) for level in range(256)])
-        indexed.putpalette(palette)
-        few.append(indexed)
+    few = [frame.point([round(level / step) for level in range(256)]) for frame in frames]
+    for frame in few:
+        frame.putpalette(palette)
     return few
 
 

@@ -1,44 +1,59 @@
 """The course of training as a plot."""
 
+import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from denoising_diffusion.checks import number
 from denoising_diffusion.report import style
-from denoising_diffusion.report.files import write_png
+from denoising_diffusion.report._checks import sequence
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
-def plot_history(rows: Sequence[Mapping[str, float | None]], path: str | Path) -> None:
-    """Draw the loss over the steps, on a logarithmic axis, to a PNG file, whole or not at all.
+def plot_history(rows: Sequence[Mapping[str, float | None]]) -> "Image":
+    """The loss over the steps, on a logarithmic axis.
 
     Args:
         rows: the lines of `history.jsonl`; "step" and "loss" are drawn where both are present,
-            "val_loss" where it is.
-        path: where to write.
+            "val_loss" where it is. Losses that are not finite leave gaps.
 
     Raises:
-        ValueError: no row has a step and a loss.
+        ValueError: no row has a step and a finite loss.
+        TypeError: rows that are no mappings, or steps and losses that are no numbers.
     """
-    losses = _series(rows, "loss")
+    from matplotlib.ticker import LogLocator
+
+    losses, held_out = (_series(rows, key) for key in ("loss", "val_loss"))
     if not losses:
-        raise ValueError("the history holds no row with a step and a loss")
-    held_out = _series(rows, "val_loss")
-    figure = style.new_figure(640, 360)
-    axes = figure.add_subplot()
-    steps, values = zip(*losses, strict=True)
-    marker = "" if len(losses) > 1 else "o"
-    axes.plot(steps, values, color=style.POINTS, lw=1.4, marker=marker, label="training")
+        raise ValueError("rows holds no row with a step and a finite loss")
+    figure, (axes,) = style.new_figure(640, 360)
+    for label, colour, pairs in (
+        ("training", style.POINTS, losses),
+        ("held out", style.ACCENT, held_out),
+    ):
+        if pairs:
+            marker = "o" if len(pairs) < 40 else ""
+            x, y = zip(*pairs, strict=True)
+            axes.plot(x, y, color=colour, lw=1.5, marker=marker, ms=3, label=label)
     if held_out:
-        steps, values = zip(*held_out, strict=True)
-        marker = "o" if len(held_out) < 40 else ""
-        axes.plot(steps, values, color=style.ACCENT, lw=1.6, marker=marker, ms=3, label="held out")
         axes.legend(frameon=False, fontsize=9)
     if any(value > 0 for _, value in losses + held_out):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
     style.curve_axes(axes, "step", "loss")
-    write_png(style.to_image(figure), path)
+    return style.to_image(figure)
 
 
 def _series(rows: Sequence[Mapping[str, float | None]], key: str) -> list[tuple[float, float]]:
     """(step, value) of the rows that have both."""
-    pairs = [(row.get("step"), row.get(key)) for row in rows]
-    return [(step, value) for step, value in pairs if step is not None and value is not None]
+    pairs: list[tuple[float, float]] = []
+    for row in sequence("rows", rows, Mapping):
+        step, value = row.get("step"), row.get(key)
+        broken = isinstance(value, float) and not math.isfinite(value)
+        if step is not None and value is not None and not broken:
+            pairs.append((number("step in rows", step), number(f"{key} in rows", value)))
+    return pairs

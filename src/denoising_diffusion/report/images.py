@@ -1,18 +1,22 @@
-"""Grids of images, sharp at any size, with names beside the rows and a title above."""
+"""Grids of images, sharp at any size, with names beside the rows and above, and a title."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denoising_diffusion.checks import finite, instance, integer, shown, tensor
+from denoising_diffusion.report._checks import sequence, texts
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _PAPER, _INK = 255, 40
 _FONT_SIZE = 13
+_LINE = _FONT_SIZE + 8
 _MIN_TILE = 32
 
 
@@ -20,12 +24,10 @@ def to_uint8(x: Tensor) -> NDArray[np.uint8]:
     """Images (n, c, h, w) in [-1, 1] as bytes (n, h, w, c), cut to the range and rounded.
 
     Raises:
-        ValueError: another number of dimensions.
+        ValueError: another number of dimensions, or values that are not finite.
+        TypeError: anything but a tensor of numbers.
     """
-    if x.ndim != 4:
-        raise ValueError(f"images must have shape (n, c, h, w), got {tuple(x.shape)}")
-    levels = ((x.detach().cpu().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().numpy()
+    return _bytes("x", x)
 
 
 def image_grid(
@@ -35,43 +37,61 @@ def image_grid(
     scale: int | None = None,
     border: int = 2,
     row_names: Sequence[str] | None = None,
+    column_names: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> "Image":
     """One picture of all images, row by row, "L" for one channel and "RGB" for three.
 
-    Tile (r, k) starts at x = border + k * (w * scale + border), y likewise, past names and title.
+    Tile (r, k) starts at x = border + k * (w * scale + border), y likewise, past row names and
+    title. Names above make room for themselves: columns are at least as wide as the widest.
 
     Args:
         images: (n, h, w, c) bytes, c 1 or 3.
         columns: images in a row.
         scale: pixels drawn for a pixel; by default the least for tiles of 32 pixels.
         border: pixels between the tiles and around them.
-        row_names: drawn to the left of the rows.
+        row_names: drawn to the left of the rows, one each.
+        column_names: drawn above the columns, one each.
+        names: drawn above the images, one each.
         title: drawn above.
 
     Raises:
-        ValueError: another shape, no images, a number out of range, or more names than rows.
+        ValueError: another shape, no images, a number out of range, or more or fewer names.
+        TypeError: arguments of other types.
     """
     from PIL import Image
 
-    scale = _checked_scale(images, columns, scale, border)
-    _, height, width, channels = images.shape
-    rows = -(-len(images) // columns)
-    if row_names and len(row_names) > rows:
-        raise ValueError(f"got {len(row_names)} names for {rows} rows")
-    step_x, step_y = width * scale + border, height * scale + border
-    left = max(map(_text_width, row_names)) + 8 if row_names else 0
-    top = _FONT_SIZE + 8 if title else 0
+    scale = _checked_scale(images, scale)
+    integer("columns", columns, 1, 10_000)
+    integer("border", border, 0, 1000)
+    instance("title", "" if title is None else title, str)
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    beside = texts("row_names", row_names, rows, "rows")
+    heads = texts("column_names", column_names, columns, "columns")
+    above = texts("names", names, count, "images")
+    wide, high = width * scale, height * scale
+    cell = max([wide, *(_text_width(text) + 6 for text in (*heads, *above))])
+    band, under_title = _LINE * bool(above), _LINE * bool(title)
+    step_x, step_y = cell + border, band + high + border
+    left = max(map(_text_width, beside)) + 8 if beside else 0
+    top = under_title + _LINE * bool(heads)
     shape = (top + border + rows * step_y, left + border + columns * step_x, channels)
     grid = np.full(shape, _PAPER, dtype=np.uint8)
+    xs = [left + border + k * step_x for k in range(columns)]
+    ys = [top + border + r * step_y for r in range(rows)]
     for i, image in enumerate(images):
-        y, x = top + border + i // columns * step_y, left + border + i % columns * step_x
-        _paste(grid, image.repeat(scale, axis=0).repeat(scale, axis=1), y, x)
+        y, x = ys[i // columns] + band, xs[i % columns] + (cell - wide) // 2
+        grid[y : y + high, x : x + wide] = image.repeat(scale, axis=0).repeat(scale, axis=1)
     picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
-    for row, name in enumerate(row_names or ()):
-        _write(picture, (4, top + row * step_y + step_y // 2), name)
-    if title:
-        _write(picture, (left + max(border, 2), top // 2), title)
+    for y, name in zip(ys, beside, strict=False):
+        _write(picture, 4, y - border + (step_y + band) // 2, name)
+    for x, name in zip(xs, heads, strict=False):
+        _write(picture, x + cell // 2, under_title + _LINE // 2, name, "mm")
+    for i, name in enumerate(above):
+        _write(picture, xs[i % columns] + cell // 2, ys[i // columns] + _LINE // 2, name, "mm")
+    _write(picture, left + max(border, 2), _LINE // 2, title or "")
     return picture
 
 
@@ -86,31 +106,66 @@ def grid_frames(
     """One grid for every tensor (n, c, h, w) in [-1, 1], its caption above: frames of a GIF.
 
     Raises:
-        ValueError: another number of captions than of tensors, or as `to_uint8` and `image_grid`.
+        ValueError, TypeError: another number of captions than of tensors, or as `to_uint8` and
+            `image_grid`.
     """
-    if captions is not None and len(captions) != len(states):
-        raise ValueError(f"got {len(captions)} captions for {len(states)} frames")
-    titles = captions if captions is not None else [None] * len(states)
+    count = len(sequence("states", states))
+    titles = texts("captions", captions, count, "frames") or [""] * count
+    images = [_bytes(f"states[{i}]", x) for i, x in enumerate(states)]
     return [
-        image_grid(to_uint8(x), columns, scale=scale, row_names=row_names, title=title)
-        for x, title in zip(states, titles, strict=True)
+        image_grid(x, columns, scale=scale, row_names=row_names, title=title)
+        for x, title in zip(images, titles, strict=True)
     ]
 
 
-def _checked_scale(images: NDArray[np.uint8], columns: int, scale: int | None, border: int) -> int:
+def pair_grid(
+    samples: Tensor, neighbours: Tensor, *, columns: int = 10, title: str | None = None
+) -> "Image":
+    """Samples, and right below each its nearest training image; both (n, c, h, w) in [-1, 1].
+
+    Args:
+        samples: the upper row of every pair of rows.
+        neighbours: the lower row, such as `train[memorisation(...).indices]`.
+        columns: pairs side by side; fewer if there are fewer.
+        title: drawn above.
+
+    Raises:
+        ValueError: other shapes, no images, values that are not finite, or fewer than one column.
+        TypeError: arguments of other types.
+    """
+    upper, lower = _bytes("samples", samples), _bytes("neighbours", neighbours)
+    tensor("neighbours", neighbours, *samples.shape)
+    if len(upper) == 0:
+        raise ValueError("samples holds no images")
+    columns = min(integer("columns", columns, 1), len(upper))
+    # White tiles, the colour of the paper, fill up the last pair of rows.
+    fill = [(0, -len(upper) % columns), (0, 0), (0, 0), (0, 0)]
+    pairs = [
+        np.pad(v, fill, constant_values=255).reshape(-1, columns, *v.shape[1:])
+        for v in (upper, lower)
+    ]
+    images = np.stack(pairs, axis=1).reshape(-1, *upper.shape[1:])
+    names = ["sample", "nearest"] * len(pairs[0])
+    return image_grid(images, columns, row_names=names, title=title)
+
+
+def _bytes(name: str, x: Tensor) -> NDArray[np.uint8]:
+    levels = (finite(name, x, "n", "c", "h", "w").detach().cpu().float() + 1) * 127.5
+    whole = levels.round().clamp(0, 255).to(torch.uint8)
+    return whole.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _checked_scale(images: Any, scale: int | None) -> int:
     """The scale, chosen if it is None; complains about what `image_grid` cannot draw."""
-    if images.ndim != 4 or images.shape[0] == 0 or images.shape[3] not in (1, 3):
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        raise TypeError(f"images must be an array of uint8, got {shown(images)}")
+    if images.ndim != 4 or images.size == 0 or images.shape[3] not in (1, 3):
         raise ValueError(f"images must have shape (n, h, w, 1 or 3), n >= 1, got {images.shape}")
-    chosen = -(-_MIN_TILE // min(images.shape[1:3])) if scale is None else scale
-    if columns < 1 or chosen < 1 or border < 0:
-        raise ValueError(
-            f"columns and scale must be >= 1 and border >= 0, got {columns}, {chosen}, {border}"
-        )
-    return chosen
-
-
-def _paste(grid: NDArray[np.uint8], tile: NDArray[np.uint8], y: int, x: int) -> None:
-    grid[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    return (
+        -(-_MIN_TILE // min(images.shape[1:3]))
+        if scale is None
+        else integer("scale", scale, 1, 1000)
+    )
 
 
 def _text_width(text: str) -> int:
@@ -119,10 +174,10 @@ def _text_width(text: str) -> int:
     return int(np.ceil(ImageFont.load_default(_FONT_SIZE).getlength(text)))
 
 
-def _write(picture: "Image", place: tuple[int, int], text: str) -> None:
-    """Text whose left end is at this place, half of it above and half below."""
+def _write(picture: "Image", x: int, y: int, text: str, anchor: str = "lm") -> None:
+    """Text of which this place is the left end, or the middle, half of it above and half below."""
     from PIL import ImageDraw, ImageFont
 
     ink = _INK if picture.mode == "L" else (_INK, _INK, _INK)
     font = ImageFont.load_default(_FONT_SIZE)
-    ImageDraw.Draw(picture).text(place, text, fill=ink, font=font, anchor="lm")
+    ImageDraw.Draw(picture).text((x, y), text, fill=ink, font=font, anchor=anchor)

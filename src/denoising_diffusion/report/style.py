@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from denoising_diffusion.checks import integer
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -9,20 +11,28 @@ if TYPE_CHECKING:
 
 POINTS = "#2f6db5"
 ACCENT = "#e07b39"
+SERIES = (POINTS, ACCENT, "#3f9b6c", "#b8485c", "#7f63b8", "#8a6d3b")
+"""The colours of several lines in one plot."""
 SEGMENTS = "#000000"
 _FRAME = "#b8bec6"
 _TEXT = "#30343a"
 _DPI = 100
 
 
-def new_figure(width: int, height: int) -> "Figure":
-    """An empty figure of this many pixels that is never part of a window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def new_figure(
+    width: int, height: int, count: int = 1, columns: int | None = None
+) -> "tuple[Figure, list[Axes]]":
+    """A figure of `count` panels of this many pixels, by default in one row, and its axes.
+
+    It is never part of a window.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    columns = count if columns is None else integer("columns", columns, 1, 100)
+    rows = -(-count // columns)
+    size = (columns * width / _DPI, rows * height / _DPI)
+    figure = Figure(size, dpi=_DPI, layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
 def to_image(figure: "Figure") -> "Image":
@@ -30,29 +40,25 @@ def to_image(figure: "Figure") -> "Image":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    width, height = canvas.get_width_height()
-    return Image.frombytes("RGBA", (width, height), bytes(canvas.buffer_rgba())).convert("RGB")
+    size = canvas.get_width_height()
+    return Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
 
 
-def quiet(axes: "Axes") -> None:
+def quiet(axes: "Axes", title: str = "") -> None:
     """Grey frame and dark text in a small size."""
     for spine in axes.spines.values():
         spine.set_color(_FRAME)
         spine.set_linewidth(0.8)
-    axes.tick_params(colors=_TEXT, labelsize=8, length=3, color=_FRAME)
-
-
-def name_axes(axes: "Axes", title: str) -> None:
-    """The title of one panel."""
+    axes.tick_params(which="both", colors=_TEXT, labelsize=8, color=_FRAME)
+    axes.tick_params(length=3)
     axes.set_title(title, fontsize=10, color=_TEXT)
 
 
-def curve_axes(axes: "Axes", x_label: str, y_label: str) -> None:
+def curve_axes(axes: "Axes", x_label: str = "", y_label: str = "", title: str = "") -> None:
     """Axes of a line plot: labels, a light grid, no frame above and to the right."""
-    quiet(axes)
+    quiet(axes, title)
     axes.set_xlabel(x_label, fontsize=9, color=_TEXT)
     axes.set_ylabel(y_label, fontsize=9, color=_TEXT)
     axes.spines[["top", "right"]].set_visible(False)

@@ -3,57 +3,52 @@
 import torch
 from torch import nn
 
-from denoising_diffusion.config import DataFacts, MLPConfig, RunConfig, ScheduleConfig
+from denoising_diffusion import tables
+from denoising_diffusion.checks import one_of
+from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.nn import MLP, UNet
-from denoising_diffusion.schedule import Schedule, cosine_beta_schedule, linear_beta_schedule
+from denoising_diffusion.ema import EMA
+from denoising_diffusion.loss import DiffusionLoss, labels
 
 
-def build_schedule(config: ScheduleConfig) -> Schedule:
-    """The schedule that the configuration describes."""
-    if config.kind == "cosine":
-        return Schedule.from_betas(cosine_beta_schedule(config.timesteps, config.s))
-    betas = linear_beta_schedule(config.timesteps, config.beta_start, config.beta_end)
-    return Schedule.from_betas(betas)
+def build_diffusion(config: RunConfig) -> GaussianDiffusion:
+    """The model of a configuration with facts; the training seed decides its initial weights.
 
-
-def build_diffusion(config: RunConfig, facts: DataFacts) -> GaussianDiffusion:
-    """The model, with initial weights that the training seed decides."""
+    Raises:
+        ValueError: options that a network, a schedule or a prediction does not take.
+    """
+    assert config.facts is not None
+    facts = config.facts
+    schedule = tables.bound("schedule", config.schedule)()
+    make = tables.bound("network", config.network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        network = _network(config, facts)
-    return GaussianDiffusion(
-        build_schedule(config.schedule), facts.shape, network, config.training.prediction
+        network = make(facts.shape, schedule.num_timesteps, len(facts.class_names) or None)
+    prediction = config.training.prediction
+    return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
+
+
+def build_loss(config: RunConfig) -> DiffusionLoss:
+    """The loss of a training step."""
+    training = config.training
+    return DiffusionLoss(
+        tables.bound("loss", training.loss, "training.loss"),
+        tables.bound("times", training.times, "training.times"),
+        None if training.weight is None else tables.bound("weight", training.weight),
+        labels(training.label_dropout),
     )
 
 
-def _network(config: RunConfig, facts: DataFacts) -> nn.Module:
-    classes = len(facts.class_names) or None
-    options = config.network
-    if isinstance(options, MLPConfig):
-        if len(facts.shape) != 1:
-            raise ValueError(f"network mlp takes points, the data has shape {facts.shape}")
-        return MLP(
-            config.schedule.timesteps,
-            in_dim=facts.shape[0],
-            hidden=options.hidden,
-            num_layers=options.num_layers,
-            num_octaves=options.num_octaves,
-            num_classes=classes,
-        )
-    if len(facts.shape) != 3:
-        raise ValueError(f"network unet takes images, the data has shape {facts.shape}")
-    return UNet(
-        facts.shape[0],
-        options.model_channels,
-        config.schedule.timesteps,
-        channel_multipliers=options.channel_multipliers,
-        num_blocks_per_level=options.num_blocks_per_level,
-        block_groups=options.block_groups,
-        num_attention_heads=options.num_attention_heads,
-        middle_attention=options.middle_attention,
-        num_classes=classes,
-    )
+def build_averages(config: RunConfig, model: GaussianDiffusion) -> dict[str, EMA]:
+    """The averages that the run keeps, by name."""
+    averages: dict[str, EMA] = {}
+    for name in config.training.average_names:
+        if name == "ema":
+            table, number = "ema", config.training.ema_decay
+        else:
+            table, number = tables.numbered("average", name, "training.averages")
+        averages[name] = EMA(model, tables.bound("average", table)(number))
+    return averages
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -72,10 +67,9 @@ def pick_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    one_of("device", name, ("auto", *present))
     if name == "auto":
         name = next(n for n, there in present.items() if there)
-    if name not in present:
-        raise ValueError(f"device must be one of auto, {', '.join(present)}, got {name!r}")
     if not present[name]:
         raise ValueError(f"device {name} is not available here; take auto or cpu")
     return torch.device(name)

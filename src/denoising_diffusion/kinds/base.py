@@ -1,0 +1,202 @@
+"""What a kind of data must be able to do."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoising_diffusion.checks import integer
+from denoising_diffusion.config import NONE, Facts
+from denoising_diffusion.data import Dataset, whole
+from denoising_diffusion.data.rows import first
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.metrics import Score
+from denoising_diffusion.samplers import Step
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Names = Sequence[str] | None
+"""The class name of every sample, in order; None without classes."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How samples are scored.
+
+    Args:
+        classifiers: for images: how many classifiers, of seeds 0, 1, ...; the distance is the
+            median over them.
+        classic: for images: also DenoisingDiffusion.jl's figures, to compare with its table alone.
+    """
+
+    classifiers: int = 1
+    classic: bool = False
+
+    def __post_init__(self) -> None:
+        if integer("the number of classifiers", self.classifiers) < 1:
+            raise ValueError(f"the number of classifiers must be >= 1, got {self.classifiers}")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Scores, and the pictures that belong to them, by name."""
+
+    scores: list[Score]
+    pictures: "Mapping[str, Image]" = field(default_factory=dict)
+
+
+class Shown(NamedTuple):
+    """How many samples a picture shows, and of which classes in turn."""
+
+    num: int
+    labels: tuple[str, ...]
+
+
+class Kind(ABC):
+    """A kind of data, with what was found in the data of one run.
+
+    Args:
+        facts: of the run.
+    """
+
+    unit: ClassVar[str]
+    """What an example is called beside a progress bar."""
+    half: ClassVar[bool] = False
+    """Whether networks of this kind may gain from bfloat16."""
+    compares: ClassVar[bool] = False
+    """Whether strips and grids of single samples can be drawn."""
+    fps: ClassVar[int] = 10
+    """Frames per second of an animation."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes; 0 without."""
+        return len(self.facts.class_names)
+
+    def label_rows(self, labels: Sequence[str], num: int) -> Tensor | None:
+        """The labels 0..n of `num` samples, (num,): names repeated in order, or classes in turn.
+
+        Raises:
+            ValueError: an unknown name, or any name but "none" for a run without classes.
+        """
+        names = self.facts.class_names
+        rows = {NONE: 0} | {name: i + 1 for i, name in enumerate(names)}
+        for label in labels:
+            if label not in rows:
+                known = ", ".join(names) or "no classes"
+                raise ValueError(f"unknown label {label!r}; this run has {known}, and {NONE}")
+        if not names:
+            return None
+        chosen = [rows[n] for n in labels] if labels else list(range(1, len(names) + 1))
+        return torch.tensor(chosen).repeat(-(-num // len(chosen)))[:num]
+
+    def label_names(self, labels: Tensor | None) -> list[str] | None:
+        """The names of these labels."""
+        if labels is None:
+            return None
+        return [(NONE, *self.facts.class_names)[int(i)] for i in labels]
+
+    @abstractmethod
+    def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
+        """What pictures of a run show: few in a preview; without a class too if `unlabelled`."""
+
+    @abstractmethod
+    def default_num(self) -> int:
+        """How many samples are drawn when no number is given."""
+
+    @abstractmethod
+    def batch(self, on_cpu: bool) -> int:
+        """How many samples are drawn at a time: what keeps the memory small and a kill cheap."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> np.ndarray:
+        """From model space, (n, *shape), to what a file holds."""
+
+    @abstractmethod
+    def decode(self, stored: np.ndarray) -> Tensor:
+        """What a file holds back in model space, (n, *shape).
+
+        Raises:
+            ValueError: an array that this kind does not write.
+        """
+
+    @abstractmethod
+    def picture(self, x: Tensor, names: Names) -> "Image":
+        """Samples (n, *shape) in model space as one picture."""
+
+    @abstractmethod
+    def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
+        """The frames of a walk: of its "state", its "estimate", or "both".
+
+        Raises:
+            ValueError: "both" where it cannot be drawn.
+        """
+
+    def most(self, data: Dataset) -> int:
+        """How many samples can be compared with the data at most.
+
+        Raises:
+            ValueError: data that nothing can be compared with.
+        """
+        return sys.maxsize
+
+    def check(self, data: Dataset, num: int) -> None:
+        """Refuse what could not be scored, before anything is drawn.
+
+        Raises:
+            ValueError: data of another shape than the run's, or too few or too many samples.
+        """
+        if data.kind != self.facts.kind or data.shape != self.facts.shape:
+            raise ValueError(
+                f"samples of shape {self.facts.shape} cannot be compared with {data.name}, "
+                f"{data.shape}"
+            )
+        most = self.most(data)
+        if not 2 <= num <= most:
+            raise ValueError(
+                f"num must lie in 2..{most}, the real examples to compare with, got {num}"
+            )
+
+    @abstractmethod
+    def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
+        """Samples (n, *shape) in model space against the data.
+
+        Raises:
+            ValueError: samples that cannot be compared with the data.
+        """
+
+    def run_pictures(
+        self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
+    ) -> "dict[str, Image | list[Image]]":
+        """Further pictures that end a run, by file name; a list is an animation."""
+        return {}
+
+    def examples(self, data: Dataset, names: Sequence[str]) -> Tensor:
+        """The first training example of each of these classes, or the first of all: (n, *shape).
+
+        Raises:
+            ValueError: an unknown class.
+        """
+        for name in names:
+            if name not in data.class_names:
+                raise ValueError(f"unknown label {name!r}; known are {', '.join(data.class_names)}")
+        if not names:
+            return first(data.train, 1)[0]
+        x, labels = whole(data.train)
+        wanted = [data.class_names.index(n) + 1 for n in names]
+        return x[torch.tensor([int((labels == k).nonzero()[0]) for k in wanted])]
+
+    def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> "Image":
+        """A picture of samples (rows, columns, *shape), headings above and row names beside; only
+        where `compares`.
+        """
+        raise NotImplementedError

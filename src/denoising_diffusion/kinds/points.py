@@ -1,0 +1,210 @@
+"""Points in few dimensions, kept in the user's own units."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoising_diffusion.checks import finite
+from denoising_diffusion.config import NONE
+from denoising_diffusion.data import CURVES, Curve, Dataset, whole
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
+from denoising_diffusion.metrics import (
+    Score,
+    arc_histogram_tv,
+    mean_curve_distance,
+    nearest_distance,
+)
+from denoising_diffusion.metrics.points import closest_on_curve
+from denoising_diffusion.report import (
+    closest_points,
+    plot_distance,
+    scatter_frame,
+    scatter_panels,
+    thin,
+)
+from denoising_diffusion.samplers import Step
+from denoising_diffusion.seeds import stream
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHOWN = 1000
+"""Points in a panel."""
+PANELS = 5
+_FORWARD_FRAMES = 50
+
+
+class Points(Kind):
+    """Points of shape (d,); the first two columns are drawn."""
+
+    unit = "pt"
+    fps = 8
+
+    def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
+        names = self.facts.class_names
+        labels = (NONE, *names) if names and unlabelled else names
+        return Shown(SHOWN * max(1, len(labels)), labels)
+
+    def default_num(self) -> int:
+        return 1000 * max(1, self.num_classes)
+
+    def batch(self, on_cpu: bool) -> int:
+        return 10_000
+
+    def encode(self, x: Tensor) -> np.ndarray:
+        """float32 (n, d), in the user's units."""
+        return self._in_units(x).numpy().astype(np.float32)
+
+    def decode(self, stored: np.ndarray) -> Tensor:
+        if stored.ndim != 2 or stored.dtype.kind != "f":
+            raise ValueError(f"samples must be float (n, d), got {stored.dtype} {stored.shape}")
+        scale, shift = self._scaling(torch.float64)
+        return ((torch.from_numpy(stored).double() - shift) / scale).float()
+
+    def _scaling(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.facts.scale, dtype=dtype), torch.tensor(
+            self.facts.shift, dtype=dtype
+        )
+
+    def _in_units(self, x: Tensor) -> Tensor:
+        scale, shift = self._scaling(x.dtype)
+        return x.cpu() * scale + shift
+
+    def picture(self, x: Tensor, names: Names) -> "Image":
+        """A panel for each class."""
+        panels = self._panels(x, names)
+        limits = _limits([p for _, p in panels])
+        return scatter_frame(panels, columns=_columns(len(panels)), limits=limits)
+
+    def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
+        if of == "both":
+            raise ValueError("states and estimates stand above each other for images alone")
+        states = [s.x if of == "state" else s.x_start for s in steps]
+        limits = _limits([self._in_units(states[-1])])
+        frames: list[Image] = []
+        for i in thin(len(steps)):
+            panels = [
+                (f"{name}  t = {steps[i].t:g}".strip(), p)
+                for name, p in self._panels(states[i], names)
+            ]
+            frames.append(scatter_frame(panels, columns=_columns(len(panels)), limits=limits))
+        return frames
+
+    def _panels(self, x: Tensor, names: Names) -> list[tuple[str, Tensor]]:
+        points = self._in_units(x)
+        if names is None:
+            return [("", points[:SHOWN])]
+        order = (NONE, *self.facts.class_names)
+        rows = {n: [i for i, v in enumerate(names) if v == n] for n in order}
+        return [
+            ("any" if n == NONE else n, points[torch.tensor(r)][:SHOWN])
+            for n, r in rows.items()
+            if r
+        ]
+
+    def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
+        """Along a known curve: the mean distance to it, and the law along it; else to the data.
+
+        The total variation is that between the histogram of the samples' arc length, 50 bins, and
+        the law of the data; beside it that of fresh data of the same size.
+        """
+        points = self._in_units(finite("samples", samples, "n", *data.shape))
+        self.check(data, len(points))
+        if not data.class_names and data.name in CURVES:
+            return Judgement([*_curve_scores(CURVES[data.name], points)])
+        classes = [n for n in data.class_names if n in CURVES]
+        if not classes:
+            known = data.to_data(whole(data.train)[0])
+            held_out = nearest_distance(data.to_data(whole(data.validation)[0]), known)
+            beside = {"held_out_distance": held_out}
+            value = nearest_distance(points, known)
+            score = Score("mean_distance", "mean distance", value, None, beside, ".4f")
+            return Judgement([score, Score("arc_histogram_tv", "", None)])
+        asked = [n for n in classes if n in (names or ())]
+        if not asked:
+            raise ValueError(f"{data.name} are scored per class: draw samples with labels")
+        rows = {n: torch.tensor([v == n for v in names or ()]) for n in asked}
+        parts = {n: _curve_scores(CURVES[n], points[rows[n]]) for n in asked}
+        means = [_mean([part[i] for part in parts.values()]) for i in range(2)]
+        named = [
+            s._replace(key=f"classes.{n}.{s.key}", title=f"  {n}, {s.title}",
+                       beside={f"classes.{n}.{k}": v for k, v in s.beside.items()})
+            for n, part in parts.items()
+            for s in part
+        ]  # fmt: skip
+        return Judgement([*means, *named])
+
+    def run_pictures(
+        self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
+    ) -> "dict[str, Image | list[Image]]":
+        """The data drowning in noise; along a known curve, where the walk comes near it."""
+        pictures = self._forward(model, whole(data.train)[0])
+        if not data.class_names and data.name in CURVES:
+            pictures |= self._approach(CURVES[data.name], steps)
+        return pictures
+
+    def _forward(self, model: GaussianDiffusion, data: Tensor) -> "dict[str, Image | list[Image]]":
+        generator = stream(0, "forward")
+        x = data[torch.randperm(len(data), generator=generator)[:SHOWN]]
+        total = model.num_timesteps
+        limits = _limits([self._in_units(x)])
+
+        def noised(t: int) -> tuple[str, Tensor]:
+            noise = torch.randn(x.shape, generator=generator)
+            state = model.q_sample(x, torch.full((len(x),), t), noise)
+            return f"t = {t}", self._in_units(state)
+
+        shown = [max(1, -(-total * k // (PANELS - 1))) for k in range(PANELS)]
+        frames = [i + 1 for i in thin(total, _FORWARD_FRAMES)]
+        return {
+            "forward.png": scatter_panels([noised(t) for t in shown], limits=limits),
+            "forward.gif": [scatter_frame([noised(t)], limits=limits) for t in frames],
+        }
+
+    def _approach(self, curve: Curve, steps: Sequence[Step]) -> "dict[str, Image | list[Image]]":
+        clouds = [self._in_units(s.x) for s in steps]
+        shown = [round(i * (len(steps) - 1) / (PANELS - 1)) for i in range(PANELS)]
+        polyline = curve.polyline()
+        panels = [
+            (f"t = {steps[i].t:g}", clouds[i], closest_on_curve(clouds[i], polyline)[0])
+            for i in shown
+        ]
+        distances = [mean_curve_distance(c, curve) for c in clouds]
+        walked = list(range(1, len(steps) + 1))
+        return {
+            "closest.png": closest_points(panels, curve.arc_points()),
+            "distance.png": plot_distance(walked, distances, x_label="step"),
+        }
+
+
+def _curve_scores(curve: Curve, points: Tensor) -> list[Score]:
+    fresh = arc_histogram_tv(curve.sample(len(points), stream(0, "fresh")), curve)
+    distance, tv = mean_curve_distance(points, curve), arc_histogram_tv(points, curve)
+    return [
+        Score("mean_distance", "mean distance", distance, form=".4f"),
+        Score("arc_histogram_tv", "arc histogram TV", tv, None, {"fresh_tv": fresh}, ".4f"),
+    ]
+
+
+def _mean(scores: Sequence[Score]) -> Score:
+    """The mean over classes of one score, and of what stands beside it."""
+
+    def mean(values: Sequence[object]) -> float:
+        return sum(float(v) for v in values if isinstance(v, int | float)) / len(values)
+
+    beside = {k: mean([s.beside[k] for s in scores]) for k in scores[0].beside}
+    return scores[0]._replace(value=mean([s.value for s in scores]), beside=beside)
+
+
+def _columns(count: int) -> int:
+    return max(1, round(count**0.5)) if count > 3 else count
+
+
+def _limits(points: Sequence[Tensor]) -> tuple[float, float]:
+    """The original's square (-2, 2) where it holds the cloud, else a square around it."""
+    span = 1.1 * max(float(p.abs().max()) if p.numel() else 0.0 for p in points)
+    return (-2.0, 2.0) if 0.4 < span <= 2 else (-span, span)

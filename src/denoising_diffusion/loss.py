@@ -1,0 +1,138 @@
+"""The loss of diffusion training: times, noise, weights and dropped conditions."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from denoising_diffusion.checks import function, instance, integer, number
+from denoising_diffusion.data.rows import Rows
+from denoising_diffusion.diffusion import GaussianDiffusion, Loss, squared_error
+from denoising_diffusion.distributed import all_sum, drawn, rank, world_size
+from denoising_diffusion.guidance import UNLABELLED
+from denoising_diffusion.schedule import Schedule
+from denoising_diffusion.seeds import stream
+
+Batch = tuple[Tensor, ...]
+
+Times = Callable[[Schedule, int, torch.Generator], Tensor]
+"""(schedule, n, generator) -> n times in (0, T], on the host."""
+
+Conditions = Callable[[Batch, torch.Generator], tuple[Tensor, ...]]
+"""(batch, generator) -> what the network is called with beside x and t, each (b, ...)."""
+
+Weight = Callable[[Tensor], Tensor]
+"""ln(alpha² / sigma²) (b,), float64 on the host -> the weight of the squared error of x_start."""
+
+
+def uniform_times(schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
+    """Whole times, each of 1..T as likely as any other (Ho et al. 2020, algorithm 1)."""
+    return torch.randint(1, schedule.num_timesteps + 1, (n,), generator=generator)
+
+
+def labels(dropout: float = 0.0) -> Conditions:
+    """All that follows x in a batch, rows hidden together with this probability.
+
+    A hidden row is 0 throughout: the label of none. Training with it teaches one network the
+    conditional and the unconditional model (Ho & Salimans 2022, algorithm 1).
+
+    Raises:
+        ValueError: dropout outside [0, 1].
+    """
+    number("label_dropout", dropout, "[0, 1]")
+
+    def conditions(batch: Batch, generator: torch.Generator) -> tuple[Tensor, ...]:
+        if dropout == 0 or len(batch) == 1:
+            return batch[1:]
+        hidden = drawn(len(batch[0]), lambda n: torch.rand(n, generator=generator)) < dropout
+        return tuple(
+            c.masked_fill(hidden.to(c.device).view(-1, *[1] * (c.ndim - 1)), UNLABELLED)
+            for c in batch[1:]
+        )
+
+    return conditions
+
+
+@dataclass(frozen=True)
+class DiffusionLoss:
+    """The loss of a training step, for `train`: a function of (model, batch, generator).
+
+    Times, noise and hidden conditions come from the generator, are drawn for the batches of all
+    processes together, and are moved to where the batch lies.
+
+    Args:
+        error: (answer, target) -> per element or per sample.
+        times: how times are drawn.
+        weight: of ln(alpha² / sigma²), on the squared error of x_start; the factor of the
+            prediction's own error, weight · out², follows from it. None is 1 on the prediction's
+            own error, which is Ho et al.'s simple loss for noise.
+        conditions: what the network is called with beside x and t.
+
+    Raises:
+        TypeError: an argument that cannot be called; when called, a model that is no
+            GaussianDiffusion.
+    """
+
+    error: Loss = squared_error
+    times: Times = uniform_times
+    weight: Weight | None = None
+    conditions: Conditions = field(default_factory=labels)
+
+    def __post_init__(self) -> None:
+        for name in ("error", "times", "conditions"):
+            function(name, getattr(self, name))
+        if self.weight is not None:
+            function("weight", self.weight)
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The mean loss of a batch (x, ...): a scalar."""
+        instance("the model of a DiffusionLoss", model, GaussianDiffusion)
+        assert isinstance(model, GaussianDiffusion)
+        x = batch[0]
+        t = drawn(len(x), lambda n: self.times(model.schedule, n, generator))
+        noise = drawn(len(x), lambda n: torch.randn(n, *x.shape[1:], generator=generator))
+        conditions = self.conditions(batch, generator)
+        losses = model.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
+        if self.weight is not None:
+            alpha, sigma = model.schedule(t)
+            factor = self.weight(2 * (alpha.log() - sigma.log())) * model.x_start_factor(t)
+            losses = losses * factor.to(losses.device, losses.dtype)
+        return losses.mean()
+
+
+@torch.no_grad()
+def held_out_loss(
+    model: GaussianDiffusion, data: Rows, error: Loss = squared_error, *, rows: int = 1000
+) -> float:
+    """The mean unweighted loss on held-out data, over draws of (t, noise) that never change.
+
+    The times are spread evenly over 1..T, one stratum per example, so that two values differ by
+    what was learned alone. Several processes score a part each, and all get the mean over all.
+
+    Args:
+        model: what is scored.
+        data: rows (x, *conditions).
+        error: as in `DiffusionLoss`.
+        rows: examples at a time.
+    """
+    count, step = len(data), integer("rows", rows, 1) * world_size()
+    generator = stream(0, "validation")
+    strata = torch.randperm(count, generator=generator)
+    t = 1 + strata * model.num_timesteps // count
+    noise = torch.randn(count, *model.data_shape, generator=generator)
+    total = 0.0
+    for i in range(rank(), count, step):
+        part = torch.arange(i, min(i + step, count), world_size())
+        x, *conditions = data[part]
+        losses = model.p_losses(x, t[part], noise[part].to(x.device), *conditions, loss=error)
+        total += losses.double().sum().item()
+    return all_sum(torch.tensor(total, dtype=torch.float64)).item() / count
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """The context in which a network runs in "float32" or "bfloat16" on this device."""
+    if precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()

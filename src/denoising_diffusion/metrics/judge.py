@@ -1,0 +1,213 @@
+"""The classifier whose features images are compared in: trained once, then kept."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from denoising_diffusion import __version__, files
+from denoising_diffusion.checks import finite, instance, integer, number
+from denoising_diffusion.metrics._checks import classes as checked
+from denoising_diffusion.metrics._checks import rows
+from denoising_diffusion.nn import LeNet5, SmallClassifier
+from denoising_diffusion.progress import progress
+from denoising_diffusion.training import Batch, train
+
+_PART = 1000
+"""Images that are read at a time."""
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How a classifier is trained; a part of the key it is kept under."""
+
+    network: str
+    epochs: int
+    least_steps: int
+    batch_size: int
+    learning_rate: float
+    decay: bool
+
+
+_LENET = _Course("LeNet5", 10, 0, 32, 1e-3, decay=False)
+_SMALL = _Course("SmallClassifier", 10, 600, 64, 2e-3, decay=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A trained classifier, to be asked about images in the model's range.
+
+    Args:
+        model: LeNet5, or SmallClassifier for images of another size.
+        shape: (c, h, w), of the images.
+        accuracy: the share of the test images that it reads rightly.
+    """
+
+    model: LeNet5 | SmallClassifier
+    shape: tuple[int, ...]
+    accuracy: float = float("nan")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images (n, c, h, w) in [-1, 1] -> features (n, d), float32.
+
+        Raises:
+            ValueError: another shape, no images, or values that are not finite.
+            TypeError: anything but a tensor of numbers.
+        """
+        return self._each(self.model.features, x)
+
+    def read(self, x: Tensor) -> Tensor:
+        """Images (n, c, h, w) in [-1, 1] -> classes (n,), counted from 0.
+
+        Raises:
+            ValueError, TypeError: as `features`.
+        """
+        return self._each(self.model, x).argmax(1)
+
+    @torch.no_grad()
+    def _each(self, ask: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        parts = rows("x", x, *self.shape).split(_PART)
+        own = next(self.model.parameters())  # on its device, and of its precision
+        return torch.cat([ask(_as_seen(part.to(own), self.model)) for part in parts])
+
+
+def judge(
+    images: Tensor,
+    classes: Tensor,
+    num_classes: int,
+    test_images: Tensor,
+    test_classes: Tensor,
+    *,
+    fingerprint: str,
+    seed: int = 0,
+) -> Judge:
+    """The classifier of these images and this seed: from the cache, or trained and put there.
+
+    28×28 images are judged by LeNet-5 trained as in DenoisingDiffusion.jl (Adam 1e-3, batch 32,
+    10 epochs, no selection), others by a smaller network. What is kept is used again only if the
+    data, its split, the seed, the training and the version are all the same. A cache that cannot
+    be read or written costs a warning and the training.
+
+    Args:
+        images: (n, c, h, w) in [-1, 1], to train on.
+        classes: (n,) integers, counted from 0: labels less 1.
+        num_classes: at least 1.
+        test_images: (m, c, h, w), to take the accuracy on.
+        test_classes: (m,), likewise.
+        fingerprint: of the data; other images must have another.
+        seed: of the weights and the order, in 0..2⁶³ - 1.
+
+    Raises:
+        ValueError: other shapes, no images, values that are not finite, or a class or a seed
+            outside its range.
+        TypeError: arguments of other types.
+    """
+    shape = tuple(rows("images", images, "c", "h", "w").shape[1:])
+    rows("test_images", test_images, *shape)
+    known = checked("classes", classes, num_classes, len(images))
+    expected = checked("test_classes", test_classes, num_classes, len(test_images))
+    integer("seed", seed, 0, 2**63 - 1)
+    course = _LENET if shape[1:] == (28, 28) else _SMALL
+    key = {
+        "data": instance("fingerprint", fingerprint, str),
+        # The order of the training classes tells which split of the data this is.
+        "split": hashlib.sha256(known.numpy().tobytes()).hexdigest(),
+        "shape": list(shape),
+        "classes": num_classes,
+        "seed": seed,
+        "version": __version__,
+        **asdict(course),
+    }
+    kept = _kept(key, _new(shape, num_classes, seed))
+    if kept is not None:
+        return kept
+    found = _new(shape, num_classes, seed)
+    _train(found.model, images.detach().to("cpu", torch.float32), known, course, seed)
+    right = found.read(test_images) == expected
+    found = replace(found, accuracy=right.double().mean().item())
+    _keep(key, found)
+    return found
+
+
+def _new(shape: tuple[int, ...], num_classes: int, seed: int) -> Judge:
+    channels, height, width = shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if (height, width) == (28, 28):
+            return Judge(LeNet5(channels, num_classes), shape)
+        side = -(-max(height, width) // 4) * 4  # which can be halved twice
+        return Judge(SmallClassifier(channels, side, num_classes), shape)
+
+
+def _as_seen(x: Tensor, model: LeNet5 | SmallClassifier) -> Tensor:
+    """Images in [-1, 1] as the network takes them: as grey levels in [0, 1], or as a square."""
+    if isinstance(model, LeNet5):
+        return (x + 1) / 2
+    return nn.functional.pad(x, (0, model.size - x.shape[3], 0, model.size - x.shape[2]))
+
+
+@torch.enable_grad()
+def _train(
+    model: LeNet5 | SmallClassifier, images: Tensor, classes: Tensor, course: _Course, seed: int
+) -> None:
+    steps = max(course.least_steps, -(-course.epochs * len(images) // course.batch_size))
+
+    def loss(module: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        return nn.functional.cross_entropy(module(_as_seen(batch[0], model)), batch[1])
+
+    def rate(step: int) -> float:
+        return course.learning_rate * (1 - (step - 1) / steps if course.decay else 1.0)
+
+    taken = train(
+        model,
+        loss,
+        (images, classes),
+        torch.optim.Adam(model.parameters(), lr=course.learning_rate),
+        steps=steps,
+        batch_size=course.batch_size,
+        seed=seed,
+        learning_rate=rate,
+    )
+    for _ in progress(taken, steps, f"training {course.network}"):
+        pass
+    model.eval()
+
+
+def _file(key: dict[str, Any]) -> Path:
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    return files.cache_folder() / "classifiers" / f"{name}.safetensors"
+
+
+def _kept(key: dict[str, Any], fresh: Judge) -> Judge | None:
+    """The judge that was kept under this key, its weights loaded into the fresh one."""
+    try:
+        if not _file(key).exists():
+            return None
+        stored = files.read_tensors(_file(key))
+        if stored.notes.get("key") != key:
+            return None
+        for name, value in stored.tensors.items():
+            finite(name, value)
+        fresh.model.load_state_dict(stored.tensors)
+        accuracy = number("accuracy", stored.notes.get("accuracy"), "[0, 1]")
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        warnings.warn(f"{reason}; the classifier is trained again", stacklevel=3)
+        return None
+    fresh.model.eval()
+    return replace(fresh, accuracy=accuracy)
+
+
+def _keep(key: dict[str, Any], found: Judge) -> None:
+    try:
+        _file(key).parent.mkdir(parents=True, exist_ok=True)
+        notes = {"key": key, "accuracy": found.accuracy}
+        files.write_tensors(_file(key), found.model.state_dict(), notes)
+    except (OSError, RuntimeError) as error:
+        warnings.warn(f"the classifier cannot be kept: {error}", stacklevel=3)
