@@ -93,7 +93,8 @@ def read_npz(path: str | Path) -> "dict[str, np.ndarray]":
     import numpy as np
 
     try:
-        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with Path(path).open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one array, not an archive of them")
             return {key: file[key] for key in file.files}
