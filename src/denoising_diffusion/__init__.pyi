@@ -70,6 +70,7 @@ from .samplers import ddim as ddim
 from .samplers import ddpm as ddpm
 from .samplers import last as last
 from .samplers import time_grid as time_grid
+from .samplers.heun import heun as heun
 from .sampling import ddim_sample as ddim_sample
 from .sampling import ddim_sample_loop as ddim_sample_loop
 from .sampling import p_sample as p_sample

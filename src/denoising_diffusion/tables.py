@@ -54,6 +54,7 @@ TABLES: dict[str, dict[str, Target]] = {
     "sampler": {
         "ddpm": "samplers.ddpm:ddpm",
         "ddim": "samplers.ddim:ddim",
+        "heun": "samplers.heun:heun",
     },
     # (**options) -> a Dataset
     "data": {
