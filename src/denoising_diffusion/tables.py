@@ -28,12 +28,14 @@ TABLES: dict[str, dict[str, Target]] = {
     "schedule": {
         "cosine": "schedule:cosine",
         "linear": "schedule:linear",
+        "rectified-flow": "rectified_flow:rectified_flow",
     },
     # (**options) -> a Prediction
     "prediction": {
         "noise": "prediction:noise",
         "x_start": "prediction:x_start",
         "v": "prediction:v",
+        "velocity": "rectified_flow:velocity",
     },
     # (prediction, target) -> losses
     "loss": {
