@@ -29,6 +29,7 @@ TABLES: dict[str, dict[str, Target]] = {
         "cosine": "schedule:cosine",
         "linear": "schedule:linear",
         "rectified-flow": "rectified_flow:rectified_flow",
+        "edm": "edm:edm_schedule",
     },
     # (**options) -> a Prediction
     "prediction": {
@@ -36,6 +37,7 @@ TABLES: dict[str, dict[str, Target]] = {
         "x_start": "prediction:x_start",
         "v": "prediction:v",
         "velocity": "rectified_flow:velocity",
+        "edm": "edm:edm_prediction",
     },
     # (prediction, target) -> losses
     "loss": {
@@ -45,9 +47,12 @@ TABLES: dict[str, dict[str, Target]] = {
     # (schedule, n, generator, **options) -> times
     "times": {
         "uniform": "loss:uniform_times",
+        "log-normal": "edm:log_normal_times",
     },
     # (log_snr, **options) -> weights of the squared error of x_start
-    "weight": {},
+    "weight": {
+        "edm": "edm:edm_weight",
+    },
     # (number) -> the decay of each step
     "average": {
         "ema": "ema:warmed_up",
