@@ -52,6 +52,8 @@ TABLES: dict[str, dict[str, Target]] = {
     # (log_snr, **options) -> weights of the squared error of x_start
     "weight": {
         "edm": "edm:edm_weight",
+        "min-snr": "weights:min_snr",
+        "sigmoid": "weights:sigmoid",
     },
     # (number) -> the decay of each step
     "average": {
