@@ -58,6 +58,7 @@ TABLES: dict[str, dict[str, Target]] = {
     # (number) -> the decay of each step
     "average": {
         "ema": "ema:warmed_up",
+        "power": "ema_power:power",
     },
     # (denoise, schedule, x, times, *, randn_like, **options) -> steps
     "sampler": {
