@@ -74,11 +74,14 @@ TABLES: dict[str, dict[str, Target]] = {
         "points": "data.points:points",
         "mnist": "data.idx:mnist",
         "fashion-mnist": "data.idx:fashion_mnist",
+        "sines": "data.signals:sines",
+        "signals": "data.signals:signals",
     },
     # (facts) -> a Kind
     "kind": {
         "images": "kinds.images:Images",
         "points": "kinds.points:Points",
+        "signals": "kinds.signals:Signals",
     },
 }
 
