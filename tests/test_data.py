@@ -354,7 +354,7 @@ def test_without_labels_rows_yield_the_samples_alone(test):
 @pytest.mark.parametrize(
     ("changes", "kind", "reason"),
     [
-        ({"kind": "sound"}, ValueError, "kind must be one of images, points, got 'sound'"),
+        ({"kind": "sound"}, ValueError, "kind must be one of images, points.*got 'sound'"),
         ({"train": None}, TypeError, "train must be Rows.*got NoneType"),
         ({"train": (torch.zeros(3), torch.ones(3))}, TypeError, "train must be Rows"),
         ({"validation": 5}, TypeError, "validation must be Rows.*got int 5"),
