@@ -200,3 +200,8 @@ class Kind(ABC):
         where `compares`.
         """
         raise NotImplementedError
+
+
+def square(count: int) -> int:
+    """The columns in which this many pictures stand as squarely as they can."""
+    return max(1, round(count**0.5)) if count > 3 else count

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from denoising_diffusion.checks import finite
 from denoising_diffusion.data import Dataset
-from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
+from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
 from denoising_diffusion.kinds.image_scores import image_scores
 from denoising_diffusion.report import grid_frames, image_grid, thin, to_uint8
 from denoising_diffusion.samplers import Step
@@ -56,7 +56,7 @@ class Images(Kind):
     def picture(self, x: Tensor, names: Names) -> "Image":
         """A row per class where classes came in turn, as many of each; else in their order."""
         images = to_uint8(x)
-        columns = _columns(len(images))
+        columns = square(len(images))
         if names is None:
             return image_grid(images, columns)
         kinds = list(dict.fromkeys(names))
@@ -72,7 +72,7 @@ class Images(Kind):
         if of == "both":
             pairs = [torch.cat([s.x, s.x_start]) for s in kept]
             return grid_frames(pairs, len(kept[0].x), captions, row_names=("x_t", "x_0"))
-        columns = self.num_classes or _columns(len(kept[0].x))
+        columns = self.num_classes or square(len(kept[0].x))
         return grid_frames([s.x if of == "state" else s.x_start for s in kept], columns, captions)
 
     def most(self, data: Dataset) -> int:
@@ -88,7 +88,3 @@ class Images(Kind):
     def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> "Image":
         images = to_uint8(columns.flatten(0, 1))
         return image_grid(images, columns.shape[1], row_names=rows, column_names=headings)
-
-
-def _columns(count: int) -> int:
-    return max(1, round(count**0.5)) if count > 3 else count

@@ -11,7 +11,7 @@ from denoising_diffusion.checks import finite
 from denoising_diffusion.config import NONE
 from denoising_diffusion.data import CURVES, Curve, Dataset, whole
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
+from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
 from denoising_diffusion.metrics import (
     Score,
     arc_histogram_tv,
@@ -78,7 +78,7 @@ class Points(Kind):
         """A panel for each class."""
         panels = self._panels(x, names)
         limits = _limits([p for _, p in panels])
-        return scatter_frame(panels, columns=_columns(len(panels)), limits=limits)
+        return scatter_frame(panels, columns=square(len(panels)), limits=limits)
 
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         if of == "both":
@@ -91,7 +91,7 @@ class Points(Kind):
                 (f"{name}  t = {steps[i].t:g}".strip(), p)
                 for name, p in self._panels(states[i], names)
             ]
-            frames.append(scatter_frame(panels, columns=_columns(len(panels)), limits=limits))
+            frames.append(scatter_frame(panels, columns=square(len(panels)), limits=limits))
         return frames
 
     def _panels(self, x: Tensor, names: Names) -> list[tuple[str, Tensor]]:
@@ -198,10 +198,6 @@ def _mean(scores: Sequence[Score]) -> Score:
 
     beside = {k: mean([s.beside[k] for s in scores]) for k in scores[0].beside}
     return scores[0]._replace(value=mean([s.value for s in scores]), beside=beside)
-
-
-def _columns(count: int) -> int:
-    return max(1, round(count**0.5)) if count > 3 else count
 
 
 def _limits(points: Sequence[Tensor]) -> tuple[float, float]:
