@@ -1,5 +1,6 @@
 """Configurations: frozen dataclasses with limits. Nothing here needs torch."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -166,3 +167,13 @@ class RunConfig:
                 f"sampling.steps must be at most schedule.timesteps, {timesteps}, "
                 f"got {self.sampling.steps}"
             )
+
+    def epoch_end(self, epoch: int) -> int:
+        """The step with which this epoch is complete, counted from 1."""
+        assert self.facts is not None
+        return math.ceil(epoch * self.facts.num_train / self.training.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run; it needs the facts."""
+        return self.epoch_end(self.training.epochs)

@@ -1,11 +1,15 @@
 """Files that are whole or absent: the one place that writes any; nothing is ever unpickled."""
 
+import contextlib
+import glob
+import hashlib
 import io
 import json
 import os
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,29 +23,129 @@ FORMAT_VERSION = 2
 
 
 def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/denoising-diffusion, or the same in ~/.cache; it need not exist yet."""
+    """$XDG_CACHE_HOME/denoising-diffusion, or the same in ~/.cache; it need not exist yet.
+
+    Who has no home keeps nothing for long: it is in the folder for temporary files.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "denoising-diffusion"
+    try:
+        folder = Path(base) if base else Path.home() / ".cache"
+    except RuntimeError:
+        folder = Path(tempfile.gettempdir())
+    return folder / "denoising-diffusion"
 
 
 def write(path: str | Path, content: bytes) -> None:
-    """Put a file in its place, whole or not at all: written beside, flushed to disk, renamed."""
+    """Put a file in its place, whole or not at all: written beside, flushed to disk, renamed.
+
+    Raises:
+        OSError: it cannot be written; the error names the path itself.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        sweep(path)
         with beside.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that died while they wrote this file have left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = left.name.split(".")[-2]
+        if number.isdigit() and not _lives(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest(path: Path) -> str | None:
+    """SHA-256 of a file, or None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def digest_of_tensors(tensors: "Mapping[str, Tensor]") -> str:
+    """SHA-256 of the names and the bytes of tensors, in whatever order they come."""
+    import torch
+
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, wait: float = 0.0) -> Generator[None]:
+    """Keep other processes from writing a file or folder; the death of this one lets go of it.
+
+    Args:
+        path: what is written; it need not exist, the folder that it lies in must.
+        wait: seconds to wait for another process.
+
+    Raises:
+        ValueError: another process, which is named, still holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    path = Path(os.path.abspath(path))
+    beside = os.access(path.parent, os.W_OK)
+    file = path.with_name(f".{path.name}.lock") if beside else path / ".lock"
+    lock = FileLock(file, timeout=wait)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{path} is being written by {_holder(file)}; wait for it") from None
+    try:
+        file.write_text(str(os.getpid()))
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        lock.release()
+
+
+def _holder(file: Path) -> str:
+    try:
+        return f"process {int(file.read_text())}"
+    except (OSError, ValueError):
+        return "another process"
 
 
 def write_json(path: str | Path, value: object) -> None:
     """Write a value as indented JSON."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write(path, text.encode())
+    write(path, as_json(value))
+
+
+def as_json(value: object) -> bytes:
+    """A value as indented JSON."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -51,7 +155,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
         ValueError: it is missing, no JSON, or no object.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        value = json.loads(text, object_pairs_hook=_once)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except OSError as error:
@@ -63,25 +168,29 @@ def read_json(path: str | Path) -> dict[str, Any]:
     return value
 
 
-def write_png(path: str | Path, picture: "Image", **texts: str) -> None:
-    """Write a picture as PNG; the texts stand in its metadata."""
-    from PIL.PngImagePlugin import PngInfo
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys, each of which may come once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)} is given twice")
+    return found
 
-    info = PngInfo()
-    for key, text in texts.items():
-        info.add_itxt(key, text)
+
+def as_png(picture: "Image") -> bytes:
+    """A picture as the content of a .png."""
     content = io.BytesIO()
-    picture.save(content, format="PNG", optimize=True, pnginfo=info)
-    write(path, content.getvalue())
+    picture.save(content, format="PNG", optimize=True)
+    return content.getvalue()
 
 
-def write_npz(path: str | Path, arrays: "Mapping[str, np.ndarray]") -> None:
-    """Write arrays as a compressed .npz."""
+def as_npz(arrays: "Mapping[str, np.ndarray]") -> bytes:
+    """Arrays as the content of a compressed .npz; equal arrays are equal bytes."""
     import numpy as np
 
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
-    write(path, content.getvalue())
+    return content.getvalue()
 
 
 def read_npz(path: str | Path) -> "dict[str, np.ndarray]":
@@ -116,12 +225,16 @@ class Stored(NamedTuple):
 def write_tensors(
     path: str | Path, tensors: "Mapping[str, Tensor]", notes: Mapping[str, Any]
 ) -> None:
-    """Write a safetensors file with these notes in its metadata; equal content is equal bytes."""
+    """Write a safetensors file with these notes in its metadata; equal content is equal bytes.
+
+    The note `sha256` is added: that of the tensors, which reading compares.
+    """
     from safetensors.torch import save
 
     whole = {k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}
+    added = {"format_version": FORMAT_VERSION, "sha256": digest_of_tensors(whole)}
     # One key alone: several would come in another order every time.
-    text = json.dumps({"format_version": FORMAT_VERSION, **notes}, sort_keys=True)
+    text = json.dumps({**notes, **added}, sort_keys=True)
     write(path, save(whole, metadata={"notes": text}))
 
 
@@ -138,10 +251,13 @@ def read_tensors(path: str | Path) -> Stored:
     """Read a file of `write_tensors`.
 
     Raises:
-        ValueError: the file is missing, cut short or no safetensors file, or its format version
-            is not ours.
+        ValueError: the file is missing, cut short, changed or no safetensors file, or its format
+            version is not ours.
     """
-    return _opened(path, "pt")
+    stored = _opened(path, "pt")
+    if stored.notes.get("sha256") != digest_of_tensors(stored.tensors):
+        raise ValueError(f"{path} is damaged: its tensors are not those that were written")
+    return stored
 
 
 def _opened(path: str | Path, framework: str) -> Stored:
@@ -160,8 +276,10 @@ def _opened(path: str | Path, framework: str) -> Stored:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from None
     try:
         notes = json.loads(metadata["notes"]) if "notes" in metadata else metadata
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"{path} is damaged: its notes are no JSON") from None
+    if not isinstance(notes, dict):
+        raise ValueError(f"{path} is damaged: its notes are no JSON object")
     check_version(path, notes.get("format_version"))
     return Stored(tensors, notes)
 

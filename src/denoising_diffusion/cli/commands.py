@@ -134,9 +134,12 @@ def _sample(command: Sample) -> None:
     )
     device = pick_device(command.device).type
     with distributed.processes(device):
-        files = sample_run(Run(command.run), command.sampling, outputs, device=device)
+        drawn = sample_run(Run(command.run), command.sampling, outputs, device=device)
+    for file in drawn.files:
+        if file not in drawn.made:
+            _say(f"{file} is there already")
     if distributed.is_main():
-        print("\n".join(map(str, files)))
+        print("\n".join(map(str, drawn.files)))
 
 
 def _evaluate(command: Evaluate) -> None:

@@ -33,14 +33,22 @@ def thin(count: int, most: int = MAX_FRAMES) -> list[int]:
 def write_gif(
     frames: "Sequence[Image]", path: str | Path, *, fps: float = 15, hold: float = 1.0
 ) -> None:
-    """Write an endless GIF of at most 60 of the frames, evenly thinned, whole or not at all.
+    """Write an endless GIF (see `as_gif`), whole or not at all.
+
+    Raises:
+        ValueError, TypeError: as `as_gif`; TypeError for a path that is none.
+    """
+    files.write(instance("path", path, str, os.PathLike), as_gif(frames, fps=fps, hold=hold))
+
+
+def as_gif(frames: "Sequence[Image]", *, fps: float = 15, hold: float = 1.0) -> bytes:
+    """The content of an endless GIF of at most 60 of the frames, evenly thinned.
 
     All frames share one palette, so nothing flickers: 16 greys for "L" images, otherwise up to 64
     colours chosen from the frames. Equal neighbours are merged into one longer frame.
 
     Args:
         frames: pictures of one size and one mode.
-        path: where to write.
         fps: frames in a second, at least 0.1; the format counts in hundredths of one.
         hold: seconds that the last frame stays, at most 60.
 
@@ -54,7 +62,6 @@ def write_gif(
         raise ValueError("frames must hold at least one frame, got none")
     if len({(frame.size, frame.mode) for frame in frames}) > 1:
         raise ValueError("frames must have one size and one mode")
-    instance("path", path, str, os.PathLike)
     # Merged frames add up to at most 650 seconds, of which the format can count 655.
     pause = max(20, round(100 / number("fps", fps, "[0.1, inf)")) * 10)
     last = round(number("hold", hold, "(0, 60]") * 1000)
@@ -64,7 +71,7 @@ def write_gif(
     content = io.BytesIO()
     options = {"save_all": True, "duration": durations, "loop": 0, "optimize": False}
     few[0].save(content, "GIF", append_images=few[1:], **options)
-    files.write(path, content.getvalue())
+    return content.getvalue()
 
 
 def _few_greys(frames: "Sequence[Image]") -> "list[Image]":

@@ -10,16 +10,20 @@ from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import Facts, RunConfig
 from denoising_diffusion.files import (
     Stored,
+    as_json,
     check_version,
     read_json,
+    read_notes,
     read_tensors,
     write,
-    write_json,
     write_tensors,
 )
-from denoising_diffusion.strict_json import read_config, to_json
+from denoising_diffusion.run.artefacts import Artefacts, Origin
+from denoising_diffusion.strict_json import first_difference, read_config, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from denoising_diffusion.data import Dataset
@@ -52,15 +56,31 @@ class Run:
         """Whether a run was begun here."""
         return self.config_file.exists()
 
+    @cached_property
+    def artefacts(self) -> Artefacts:
+        """What was made from the run, and from what."""
+        return Artefacts(self.path)
+
     @property
     def finished(self) -> bool:
-        """Whether training has ended here."""
-        return self.model_file.exists()
+        """Whether training has ended here: the model is of the last step."""
+        notes = self._notes(self.model_file)
+        return notes.get("step") == self.config.total_steps
 
     @property
     def evaluated(self) -> bool:
-        """Whether it was scored."""
-        return self.evaluation_file.exists() and self.table_file.exists()
+        """Whether it was scored, as it is now."""
+        weights = self._notes(self.model_file).get("sha256")
+        files = (self.evaluation_file, self.table_file)
+        origins = [self.artefacts.origin(file) for file in files]
+        return self.finished and all(o is not None and o.get("weights") == weights for o in origins)
+
+    def _notes(self, file: Path) -> dict[str, Any]:
+        """The notes of a file of weights; none if it is not there, or damaged."""
+        try:
+            return read_notes(file)
+        except ValueError:
+            return {}
 
     @cached_property
     def config(self) -> RunConfig:
@@ -74,9 +94,24 @@ class Run:
         value = read_json(self.config_file)
         check_version(self.config_file, value.get("format_version"))
         try:
-            return read_config(RunConfig, value)
+            config = read_config(RunConfig, value)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self.config_file}: {error}") from None
+        for file in (self.model_file, self.checkpoint_file):
+            self._check_made_by(config, file)
+        return config
+
+    def _check_made_by(self, config: RunConfig, file: Path) -> None:
+        """Refuse a configuration that is not the one these weights were trained by."""
+        stored = self._notes(file).get("config")
+        if stored is None:
+            return
+        try:
+            key = first_difference(read_config(RunConfig, stored), config)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} is damaged: its configuration: {error}") from None
+        if key not in (None, "training.epochs"):
+            raise ValueError(f"{self.config_file}: {key} is not as in {file.name}")
 
     @property
     def facts(self) -> Facts:
@@ -123,11 +158,13 @@ class Run:
         from denoising_diffusion.run.checkpoint import load_weights
 
         chosen = self.average_name(average)
-        if chosen == self.average_name(None) and self.finished:
-            tensors, prefix = read_tensors(self.model_file).tensors, "model."
+        if self._takes_model(chosen):
+            tensors, prefix = read_tensors(self.model_file).tensors, weights_prefix(RAW)
         else:
             found = self.read_checkpoint()
             if found is None:
+                if self.model_file.exists():
+                    read_tensors(self.model_file)  # which says what is wrong with it
                 raise ValueError(f"{self.path} has no checkpoint yet")
             tensors, prefix = found.tensors, weights_prefix(chosen)
         load_weights(model, tensors, prefix)
@@ -143,7 +180,7 @@ class Run:
         return names[0] if average is None else one_of("average", average, names)
 
     def create(self, config: RunConfig) -> None:
-        """Make the folder and write the configuration."""
+        """Make the folder and write the configuration, with which the run exists."""
         self.samples.mkdir(parents=True, exist_ok=True)
         self.write_config(config)
 
@@ -171,8 +208,10 @@ class Run:
 
     def cut_history(self, step: int) -> None:
         """Drop the lines after this step, which a continued run writes again."""
-        rows = [r for r in self.read_history() if r["step"] <= step]
-        write(self.history_file, "".join(json.dumps(r) + "\n" for r in rows).encode())
+        kept = [json.dumps(r) + "\n" for r in self.read_history() if r["step"] <= step]
+        content = "".join(kept).encode()
+        if self.history_file.exists() and self.history_file.read_bytes() != content:
+            write(self.history_file, content)
 
     def read_checkpoint(self) -> Stored | None:
         """The last checkpoint, or None before the first.
@@ -188,12 +227,25 @@ class Run:
             raise ValueError(f"{self.checkpoint_file} is damaged: its step is {step!r}")
         return stored
 
-    def export(self, tensors: "dict[str, Tensor]", step: int) -> None:
+    def write_checkpoint(self, tensors: "Mapping[str, Tensor]", notes: dict[str, Any]) -> None:
+        """Write a checkpoint, with the configuration inside."""
+        write_tensors(self.checkpoint_file, tensors, {**self._own_notes(), **notes})
+
+    def export(self, tensors: "Mapping[str, Tensor]", step: int) -> None:
         """Write the weights that sampling uses, with the configuration inside."""
-        named = {f"model.{k}": v for k, v in tensors.items()}
-        write_tensors(
-            self.model_file, named, {"config": json.loads(to_json(self.config)), "step": step}
-        )
+        named = {weights_prefix(RAW) + k: v for k, v in tensors.items()}
+        write_tensors(self.model_file, named, {**self._own_notes(), "step": step})
+
+    def _own_notes(self) -> dict[str, Any]:
+        return {"config": json.loads(to_json(self.config))}
+
+    def step_of(self, average: str) -> int | None:
+        """The step of the weights that this average takes from the run."""
+        file = self.model_file if self._takes_model(average) else self.checkpoint_file
+        return self._notes(file).get("step")
+
+    def _takes_model(self, average: str) -> bool:
+        return average == self.average_name(None) and self.finished
 
     def read_scores(self) -> dict[str, Any] | None:
         """The stored evaluation, if there is one."""
@@ -203,17 +255,10 @@ class Run:
         """The stored evaluation as the lines of a table."""
         return self.table_file.read_text(encoding="utf-8").rstrip("\n")
 
-    def write_scores(self, scores: dict[str, Any], table: str) -> None:
+    def write_scores(self, scores: dict[str, Any], table: str, origin: Origin) -> None:
         """Keep the evaluation that ends the run."""
-        write(self.table_file, (table + "\n").encode())
-        write_json(self.evaluation_file, scores)
-
-    def forget_results(self) -> None:
-        """Remove what was made from weights that are about to change."""
-        made = (self.evaluation_file, self.table_file, self.model_file)
-        pictures = (*self.path.glob("*.png"), *self.path.glob("*.gif"))
-        for file in (*pictures, *made):
-            file.unlink(missing_ok=True)
+        self.artefacts.put(self.table_file, (table + "\n").encode(), origin)
+        self.artefacts.put(self.evaluation_file, as_json(scores), origin)
 
 
 def weights_prefix(average: str) -> str:
