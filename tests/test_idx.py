@@ -116,7 +116,7 @@ def test_a_file_that_is_missing_or_cut(tmp_path):
     file = tmp_path / (PARTS[3] + ".gz")
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])
-    with pytest.raises(ValueError, match=r"t10k-labels.*cannot be read"):
+    with pytest.raises(ValueError, match=r"t10k-labels.*cannot be read: "):
         read_idx_folder(tmp_path)
     file.unlink()
     with pytest.raises(ValueError, match="lacks t10k-labels-idx1-ubyte"):
@@ -205,11 +205,55 @@ def test_any_set_may_take_the_place_of_a_named_one(tmp_path):
     assert whole(data.test)[1].tolist() == (arrays[3].astype(int) + 1).tolist()
 
 
-def test_a_label_of_255_becomes_256(tmp_path):
+def relabelled(folder, train, test, dtype=np.uint8, kind=0x08):
+    """The set in this folder with other labels."""
+    for part, labels in ((1, train), (3, test)):
+        (folder / PARTS[part]).write_bytes(pack(np.asarray(labels).astype(dtype), kind))
+
+
+@pytest.mark.parametrize("values", [(0, 3, 7), (1, 2, 26), (5, 250, 255), (9,)])
+def test_classes_are_the_labels_that_occur(tmp_path, values):
     small_set(tmp_path)
-    (tmp_path / PARTS[3]).write_bytes(pack(np.full(10, 255, np.uint8)))
+    train, test = np.resize(values, 30), np.resize(values[-1:], 10)
+    relabelled(tmp_path, train, test)
     data = load_dataset("mnist", path=tmp_path)
-    assert whole(data.test)[1].tolist() == [256] * 10 and len(data.class_names) == 256
+    assert data.class_names == tuple(map(str, values))
+    parts = zip(split_validation(30, 0.1, 0), (data.train, data.validation), strict=True)
+    for picked, rows in parts:
+        named = [int(data.class_names[k - 1]) for k in whole(rows)[1].tolist()]
+        assert named == train[picked.numpy()].tolist()
+    assert whole(data.test)[1].tolist() == [len(values)] * 10
+
+
+def test_labels_may_be_wider_integers_and_negative(tmp_path):
+    small_set(tmp_path)
+    relabelled(tmp_path, np.resize([-1, 300], 30), [300] * 10, ">i2", 0x0B)
+    data = load_dataset("mnist", path=tmp_path)
+    assert data.class_names == ("-1", "300")
+    assert whole(data.test)[1].tolist() == [2] * 10
+    relabelled(tmp_path, np.resize([0.0, 1.0], 30), [0.0] * 10, ">f4", 0x0D)
+    with pytest.raises(
+        ValueError, match="train-labels.* holds float32; only IDX files of integers"
+    ):
+        load_dataset("mnist", path=tmp_path)
+
+
+def test_a_label_that_is_never_trained_on_is_refused(tmp_path):
+    small_set(tmp_path)
+    relabelled(tmp_path, np.resize([0, 3], 30), [0] * 9 + [7])
+    with pytest.raises(ValueError, match=r"t10k-labels.* has the label 7, which .*train-labels"):
+        read_idx_folder(tmp_path)
+
+
+def test_no_class_is_held_out_whole(tmp_path):
+    small_set(tmp_path)
+    _, held_out = split_validation(30, 0.1, 0)
+    labels = np.zeros(30)
+    labels[held_out[1]] = 4
+    relabelled(tmp_path, labels, np.resize([0, 4], 10))
+    data = load_dataset("mnist", path=tmp_path)
+    assert whole(data.train)[1].bincount().tolist() == [0, 27, 1]
+    assert whole(data.validation)[1].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("wrong", [None, 5, 1.5, b"x", ["a"]])
@@ -220,7 +264,9 @@ def test_wrong_types_are_named(tmp_path, monkeypatch, wrong):
     if not isinstance(wrong, bytes):
         with pytest.raises(TypeError, match="raw must be bytes, got"):
             parse_idx(wrong, "file")
-    with pytest.raises(ValueError, match="name must be one of mnist, fashion-mnist, got"):
+    with pytest.raises(
+        ValueError, match="name must be one of mnist, fashion-mnist, kmnist, .*, got"
+    ):
         find_idx_set(wrong)
     if wrong is not None:
         with pytest.raises(TypeError, match="path must be a path, got"):

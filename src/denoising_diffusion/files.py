@@ -3,11 +3,12 @@
 import io
 import json
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 """Of our safetensors files and configurations; version 0.1.0 of the package wrote 1."""
+
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 
 
 def cache_folder() -> Path:
@@ -36,6 +39,49 @@ def write(path: str | Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def open_regular(path: str | Path, most: int) -> BinaryIO:
+    """A regular file of at most `most` bytes, open for reading.
+
+    A pipe would be waited for and a device may never end: they are not opened as such.
+
+    Raises:
+        ValueError: the reason why it cannot be read, after its name.
+    """
+    try:
+        # Without O_NONBLOCK the opening of a pipe waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    except OSError as error:
+        known = isinstance(error, FileNotFoundError)
+        reason = "no such file" if known else f"cannot be read: {error.strerror}"
+        raise ValueError(f"{path}: {reason}") from None
+    except ValueError:
+        raise ValueError(f"{str(path)!r}: no file has such a name") from None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_size <= most:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path}: holds {found.st_size:,} bytes, at most {most:,} are read")
+    what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+    raise ValueError(f"{path}: cannot be read: it is {what}, not a regular file")
+
+
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    Raises:
+        ValueError: as `open_regular`.
+    """
+    with open_regular(path, most) as file:
+        try:
+            content = file.read(os.fstat(file.fileno()).st_size + 1)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+        if len(content) != os.fstat(file.fileno()).st_size:
+            raise ValueError(f"{path}: cannot be read: it changes meanwhile")
+    return content
 
 
 def write_json(path: str | Path, value: object) -> None:
