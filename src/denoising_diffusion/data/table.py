@@ -77,8 +77,11 @@ def read_table(path: Path, label_column: str | None = None) -> Table:
             no finite number.
     """
     text, encoding = decoded(read_bytes(path, MOST_BYTES), path)
-    style = told_by(text)
-    header, rows = _header_and_rows(path, text, style)
+    try:
+        style = told_by(text)
+        header, rows = _header_and_rows(path, text, style)
+    except csv.Error as error:
+        raise ValueError(f"{path}: not numeric, no text in separated values: {error}") from None
     notes = [encoding, style.note]
     comments = comments_of(text)
     if comments:
@@ -106,16 +109,13 @@ def read_table(path: Path, label_column: str | None = None) -> Table:
 def _header_and_rows(path: Path, text: str, style: Style) -> tuple[Row | None, list[Row]]:
     """The header, if there is one, and the rows below it, all equally long."""
     rows: list[Row] = []
-    try:
-        for row in rows_of(text, style):
-            if len(row.cells) > MOST_COLUMNS:
-                raise ValueError(
-                    f"{path}: line {row.line} has {len(row.cells):,} columns, at most "
-                    f"{MOST_COLUMNS:,} are read"
-                )
-            rows.append(row)
-    except csv.Error as error:
-        raise ValueError(f"{path}: not numeric, no text in separated values: {error}") from None
+    for row in rows_of(text, style):
+        if len(row.cells) > MOST_COLUMNS:
+            raise ValueError(
+                f"{path}: line {row.line} has {len(row.cells):,} columns, at most "
+                f"{MOST_COLUMNS:,} are read"
+            )
+        rows.append(row)
     header = rows.pop(0) if rows and _is_header(rows[0].cells, style) else None
     for row in rows:
         if len(row.cells) != len(rows[0].cells):

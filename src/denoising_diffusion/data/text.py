@@ -22,7 +22,7 @@ _SAMPLE_LINES, _SAMPLE_LENGTH = 50, 1 << 18
 
 
 class Row(NamedTuple):
-    """The cells of a row, and the number of its line, from 1."""
+    """The cells of a row, and the number of its first line, from 1."""
 
     line: int
     cells: list[str]
@@ -114,10 +114,12 @@ def rows_of(text: str, style: Style) -> Iterator[Row]:
                 yield " ".join(line.split()) + "\n" if style.delimiter == " " else line
 
     reader = csv.reader(lines(), delimiter=style.delimiter, skipinitialspace=True)
+    line = 1
     for cells in reader:
         stripped = [" ".join(cell.split()) for cell in cells]
         if any(stripped):
-            yield Row(reader.line_num, stripped)
+            yield Row(line, stripped)
+        line = reader.line_num + 1
 
 
 def comments_of(text: str) -> list[str]:
