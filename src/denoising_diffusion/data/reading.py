@@ -15,6 +15,13 @@ from denoising_diffusion.files import open_regular
 MOST_BYTES = 4 << 30
 """The largest file that is read: its numbers become four times as many bytes, or more."""
 
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    # It differs in the encoding of its text alone, and no type of numbers has other than ASCII.
+    (3, 0): np.lib.format.read_array_header_2_0,
+}
+
 
 def as_path(path: Any) -> Path:
     """The path.
@@ -56,14 +63,12 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype
         raise ValueError(f"{path}: not numeric, no .npy data but an .npz archive of several arrays")
     file.seek(0)
     try:
-        version = np.lib.format.read_magic(file)
-        one = version == (1, 0)
-        # Of the third version only the text differs, which no type of numbers needs.
-        read = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
+        read = _READERS[np.lib.format.read_magic(file)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, LookupError, EOFError, TypeError, SyntaxError, RecursionError,
+            MemoryError) as error:  # fmt: skip
         raise ValueError(f"{path}: not numeric, no .npy data") from error
     if dtype.hasobject:
         raise ValueError(f"{path}: not numeric, it holds Python objects")
