@@ -71,11 +71,12 @@ def namesakes(name: str) -> list[str]:
 
 
 def find_files(folder: Path, name: str) -> tuple[str, list[Path]]:
-    """The files of this set in a folder, or else of the only other one there; its name and files.
+    """The files of this set in a folder; its name and files.
+
+    A set that is called like MNIST stands for any: else the only other one there is taken.
 
     They lie in the folder itself or as torchvision and the published archives put them: in a folder
-    `raw` or `gzip`, or in MNIST/raw and the like. Of sets whose files have the same names, the one
-    that was asked for is assumed.
+    `raw` or `gzip`, or in MNIST/raw and the like.
 
     Raises:
         ValueError: no folder, files that are missing, or several other sets.
@@ -84,7 +85,8 @@ def find_files(folder: Path, name: str) -> tuple[str, list[Path]]:
         expected = ", ".join(KNOWN[name].files)
         raise ValueError(f"{folder} is no folder; it should hold the IDX files {expected}")
     found: dict[tuple[Path, ...], str] = {}
-    for other in (name, *(n for n in KNOWN if n != name)):
+    others = [n for n in KNOWN if n != name] if len(namesakes(name)) > 1 else []
+    for other in (name, *others):
         for place in _within(folder, other):
             files = [spellings(place, part) for part in KNOWN[other].files]
             if all(files):
