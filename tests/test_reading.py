@@ -160,6 +160,7 @@ def test_every_version_of_the_format_is_read(tmp_path, version):
         (npy(claim("(" * 3000 + ")" * 3000)), "no .npy data"),
         (npy("{'descr': __import__('os').system('true')}"), "no .npy data"),
         (npy(claim((10, 2)), bytes(160), b"\7\7"), "no .npy data"),
+        (npy("{'descr': '<f8'\n{\n'"), "no .npy data"),
         (MAGIC, "no .npy data"),
         (b"", "no .npy data"),
         (b"PK\3\4" + bytes(99), "an .npz archive of several arrays"),
