@@ -252,3 +252,31 @@ def test_errors(make, message: str):
 def test_a_network_that_cannot_be_called_is_refused():
     with pytest.raises(TypeError, match="denoise_fn must be callable, got int"):
         model(3)
+
+
+@pytest.mark.parametrize(
+    ("clip", "kind", "reason"),
+    [
+        ((1.0, -1.0), ValueError, "clip must be .low, high. with low below high, got"),
+        (((0.0, 1.0), (1.0, 1.0)), ValueError, "clip must be .low, high. with low below high"),
+        (
+            ((0.0,), (1.0,)),
+            ValueError,
+            r"clip has limits for 1 columns, but samples of shape \(2,\)",
+        ),
+        (((0.0,) * 3, 1.0), ValueError, "clip has limits for 3 columns"),
+        (((0.0, float("nan")), 1.0), ValueError, "clip must be a finite number, got nan"),
+        (((0.0, "1"), 1.0), TypeError, "clip must be a number, got str '1'"),
+        ((0.0,), ValueError, "clip must be a pair"),
+        (5, TypeError, "clip must be a tuple or list, got int 5"),
+    ],
+)
+def test_the_range_of_the_data_is_checked(clip, kind, reason):
+    with pytest.raises(kind, match=reason):
+        GaussianDiffusion(cosine_beta_schedule(5), (2,), torch.nn.Identity(), clip=clip)
+
+
+def test_the_range_of_the_data_may_be_one_per_column():
+    for clip in (None, (-1.0, 1.0), (-1, (1.0, 2.0)), ((0.0, 1.0), (3.0, 4.0))):
+        model = GaussianDiffusion(cosine_beta_schedule(5), (2,), torch.nn.Identity(), clip=clip)
+        assert model.clip == clip

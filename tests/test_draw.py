@@ -98,7 +98,7 @@ def test_points_are_kept_in_their_own_units_and_come_back(tmp_path):
     data = load_dataset("points", path=tmp_path / "mine.npy")
     kind, (x,) = Points(facts_of(data)), whole(data.train)
     stored = kind.encode(x)
-    assert stored.dtype == np.float32
+    assert stored.dtype == np.float64
     nearest = np.abs(stored[:, None] - rows[None]).max(-1).min(1)
     assert nearest.max() < 1e-4
     torch.testing.assert_close(kind.decode(stored), x, rtol=0, atol=1e-4)

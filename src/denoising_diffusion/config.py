@@ -120,8 +120,8 @@ class Facts:
     """With scale: data = scale · model + shift, per column or one for all."""
     scale: tuple[float, ...]
     """See shift."""
-    clip: tuple[float, float]
-    """The range of the data in the model's space."""
+    clip: tuple[float | tuple[float, ...], float | tuple[float, ...]]
+    """The range of the data in the model's space, low and high: one number or one per column."""
     num_train: int
     """Number of training examples."""
     fingerprint: str
@@ -130,6 +130,8 @@ class Facts:
     """What the data is known as; idx for IDX files of unknown content."""
     parameters: int = 0
     """Trainable values of the network."""
+    columns: tuple[str, ...] = ()
+    """The names of the columns of points, where they have any."""
 
     def __post_init__(self) -> None:
         tables.check("kind", self.kind, "facts.kind")

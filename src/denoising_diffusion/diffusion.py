@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import function, instance, integer, number, tensor
+from denoising_diffusion.checks import function, instance, integer, number, shown, tensor
+from denoising_diffusion.guidance import Limit, check_limits
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
@@ -40,7 +41,8 @@ class GaussianDiffusion(nn.Module):
         denoise_fn: the network, called with (x, t, *conditions).
         prediction: what the network predicts: a name such as "noise", "x_start" or "v", or a
             `Prediction`.
-        clip: (low, high), the range of the data where it is known; `sample` keeps to it.
+        clip: (low, high), the range of the data where it is known; `sample` keeps to it. Each is a
+            number, or a tuple of one per column, the last axis.
 
     Raises:
         ValueError: an unknown prediction, an empty dimension in data_shape, a clip that is no
@@ -55,7 +57,7 @@ class GaussianDiffusion(nn.Module):
         data_shape: Sequence[int],
         denoise_fn: DenoiseFn,
         prediction: tables.Choice | Prediction = "noise",
-        clip: tuple[float, float] | None = None,
+        clip: tuple[Limit, Limit] | None = None,
     ) -> None:
         super().__init__()
         function("denoise_fn", denoise_fn)
@@ -68,9 +70,7 @@ class GaussianDiffusion(nn.Module):
         given = isinstance(prediction, Prediction)
         self._prediction = prediction if given else tables.bound("prediction", prediction)()
         self._check_finite()
-        if clip is not None and not number("clip", clip[0]) < number("clip", clip[1]):
-            raise ValueError(f"clip must be (low, high) with low below high, got {clip}")
-        self.clip = clip
+        self.clip = None if clip is None else _check_clip(clip, data_shape)
         self.data_shape = tuple(data_shape)
         self.denoise_fn = denoise_fn
         self._columns: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -251,6 +251,27 @@ class GaussianDiffusion(nn.Module):
                 f"t must lie in (0, {self.num_timesteps}], got {t.min().item():.6g}, the time of "
                 "the data itself"
             )
+
+
+def _check_clip(clip: tuple[Limit, Limit], data_shape: Sequence[int]) -> tuple[Limit, Limit]:
+    instance("clip", clip, tuple, list)
+    if len(clip) != 2:
+        raise ValueError(f"clip must be a pair (low, high), got {shown(clip)}")
+    low, high = (tuple(v) if isinstance(v, list) else v for v in clip)
+    for value in (
+        v for limit in (low, high) for v in (limit if isinstance(limit, tuple) else (limit,))
+    ):
+        number("clip", value)
+    try:
+        least, _ = check_limits(low, high)
+    except ValueError:
+        text = f"clip must be (low, high) with low below high, got {clip}"
+        raise ValueError(text) from None
+    if least.ndim and (not data_shape or len(least) != data_shape[-1]):
+        raise ValueError(
+            f"clip has limits for {len(least)} columns, but samples of shape {tuple(data_shape)}"
+        )
+    return low, high
 
 
 def _check_same_shape(name: str, value: Tensor, like: Tensor) -> None:

@@ -6,12 +6,13 @@ import hashlib
 import io
 import json
 import os
+import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 """Of our safetensors files and configurations; version 0.1.0 of the package wrote 1."""
+
+_MOST_JSON = 2**26
+_MOST_WEIGHTS = 2**40
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 
 
 def cache_folder() -> Path:
@@ -73,9 +78,9 @@ def digest_of(content: bytes) -> str:
 def digest(path: Path) -> str | None:
     """SHA-256 of a file, or None where there is none that can be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, _MOST_WEIGHTS) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (ValueError, OSError):
         return None
 
 
@@ -101,41 +106,47 @@ def _lives(process: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def locked(path: str | Path, wait: float = 0.0) -> Generator[None]:
-    """Keep other processes from writing a file or folder; the death of this one lets go of it.
+def open_regular(path: str | Path, most: int) -> BinaryIO:
+    """A regular file of at most `most` bytes, open for reading.
 
-    Args:
-        path: what is written; it need not exist, the folder that it lies in must.
-        wait: seconds to wait for another process.
+    A pipe would be waited for and a device may never end: they are not opened as such.
 
     Raises:
-        ValueError: another process, which is named, still holds it.
+        ValueError: the reason why it cannot be read, after its name.
     """
-    from filelock import FileLock, Timeout
-
-    path = Path(os.path.abspath(path))
-    beside = os.access(path.parent, os.W_OK)
-    file = path.with_name(f".{path.name}.lock") if beside else path / ".lock"
-    lock = FileLock(file, timeout=wait)
     try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(f"{path} is being written by {_holder(file)}; wait for it") from None
-    try:
-        file.write_text(str(os.getpid()))
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            file.unlink()
-        lock.release()
+        # Without O_NONBLOCK the opening of a pipe waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    except OSError as error:
+        known = isinstance(error, FileNotFoundError)
+        reason = "no such file" if known else f"cannot be read: {error.strerror}"
+        raise ValueError(f"{path}: {reason}") from None
+    except ValueError:
+        raise ValueError(f"{str(path)!r}: no file has such a name") from None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_size <= most:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path}: holds {found.st_size:,} bytes, at most {most:,} are read")
+    what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+    raise ValueError(f"{path}: cannot be read: it is {what}, not a regular file")
 
 
-def _holder(file: Path) -> str:
-    try:
-        return f"process {int(file.read_text())}"
-    except (OSError, ValueError):
-        return "another process"
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    Raises:
+        ValueError: as `open_regular`.
+    """
+    with open_regular(path, most) as file:
+        try:
+            content = file.read(os.fstat(file.fileno()).st_size + 1)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+        if len(content) != os.fstat(file.fileno()).st_size:
+            raise ValueError(f"{path}: cannot be read: it changes meanwhile")
+    return content
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -154,13 +165,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: it is missing, no JSON, or no object.
     """
+    content = read_bytes(path, _MOST_JSON)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        value = json.loads(text, object_pairs_hook=_once)
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        value = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     if not isinstance(value, dict):
@@ -201,18 +208,20 @@ def read_npz(path: str | Path) -> "dict[str, np.ndarray]":
     """
     import numpy as np
 
-    try:
-        with Path(path).open("rb") as raw:
+    with open_regular(path, _MOST_WEIGHTS) as raw:
+        try:
+            most = 2**26 + 100 * os.fstat(raw.fileno()).st_size
+            claimed = sum(member.file_size for member in zipfile.ZipFile(raw).infolist())
+            if claimed > most:
+                raise ValueError(f"it claims {claimed:,} bytes, at most {most:,} are taken from it")
+            raw.seek(0)
             file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array, not an archive of them")
             return {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
-    except (
-        OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        raise ValueError(f"{path} is no readable .npz: {error}") from None
+        except (
+            OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError,
+            zipfile.BadZipFile, zlib.error,
+        ) as error:  # fmt: skip
+            raise ValueError(f"{path} is no readable .npz: {error}") from None
 
 
 class Stored(NamedTuple):
@@ -264,14 +273,13 @@ def _opened(path: str | Path, framework: str) -> Stored:
     from safetensors import SafetensorError, safe_open
 
     try:
+        open_regular(path, _MOST_WEIGHTS).close()
         with safe_open(path, framework=framework) as file:
             metadata: dict[str, str] = file.metadata() or {}
             names = file.keys() if framework == "pt" else ()
             tensors = {k: file.get_tensor(k) for k in names}
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from None
     try:

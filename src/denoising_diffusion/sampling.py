@@ -9,11 +9,11 @@ from torch import Tensor
 
 from denoising_diffusion.checks import instance, integer
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, clipped
+from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, Limit, clipped
 from denoising_diffusion.samplers import Sampler, Step, ddim, ddpm, last, time_grid
 from denoising_diffusion.seeds import SampleNoise, base_seed
 
-Clip = bool | tuple[float, float]
+Clip = bool | tuple[Limit, Limit]
 """True for the range [-1, 1], a pair for another, False for none."""
 
 

@@ -56,14 +56,23 @@ def read_value(kind: Any, value: Any, where: str) -> Any:
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """The value as null, else as the first object or else the first other type of the union."""
+    """The value as null, else as the first type of the union that is an object, a list or neither
+    of them, as the value is.
+    """
     if value is None and types.NoneType in kinds:
         return None
     kinds = tuple(k for k in kinds if k is not types.NoneType)
-    objects = [k for k in kinds if get_origin(k) is dict or dataclasses.is_dataclass(k)]
-    rest = [k for k in kinds if k not in objects]
-    chosen = objects if (isinstance(value, dict) and objects) or not rest else rest
-    return read_value(chosen[0], value, where)
+    same = [k for k in kinds if _form(k) is _form(type(value))]
+    plain = [k for k in kinds if _form(k) is None]
+    return read_value((same or plain or kinds)[0], value, where)
+
+
+def _form(kind: Any) -> type | None:
+    """Whether values of this type are objects or lists in JSON, or neither."""
+    origin = get_origin(kind) or kind
+    if origin is dict or dataclasses.is_dataclass(kind):
+        return dict
+    return tuple if origin in (list, tuple) else None
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

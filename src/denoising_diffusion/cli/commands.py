@@ -69,7 +69,7 @@ def configuration(command: Train) -> RunConfig:
         training=training,
         sampling=s.sampling,
     )
-    return settled(config, command.data)
+    return settled(config, command.data, command.config)
 
 
 def _train(command: Train) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion.data import Dataset, whole
+from denoising_diffusion.guidance import Limit
 from denoising_diffusion.kinds.base import Judgement, Names, Scoring
 from denoising_diffusion.metrics import (
     FeatureStatistics,
@@ -66,10 +67,10 @@ class _Distances:
 
 
 def _distances(
-    judge: Judge, train: Tensor, real: Tensor, images: Tensor, clip: tuple[float, float]
+    judge: Judge, train: Tensor, real: Tensor, images: Tensor, clip: tuple[Limit, Limit]
 ) -> _Distances:
     reference = FeatureStatistics.from_features(judge.features(real))
-    low, high = clip
+    low, high = (torch.tensor(limit) for limit in clip)
     noise = torch.rand(images.shape, generator=stream(0, "ceiling")) * (high - low) + low
     return _Distances(
         frechet_with_error(judge.features(images), reference),

@@ -56,23 +56,25 @@ class Points(Kind):
         return 10_000
 
     def encode(self, x: Tensor) -> np.ndarray:
-        """float32 (n, d), in the user's units."""
-        return self._in_units(x).numpy().astype(np.float32)
+        """(n, d) in the user's units: float64, or float32 where they are the model's own."""
+        return self._in_units(x).numpy()
 
     def decode(self, stored: np.ndarray) -> Tensor:
         if stored.ndim != 2 or stored.dtype.kind != "f":
             raise ValueError(f"samples must be float (n, d), got {stored.dtype} {stored.shape}")
-        scale, shift = self._scaling(torch.float64)
-        return ((torch.from_numpy(stored).double() - shift) / scale).float()
+        scale, shift = self._scaling()
+        return ((torch.from_numpy(stored.astype(np.float64)) - shift) / scale).float()
 
-    def _scaling(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return torch.tensor(self.facts.scale, dtype=dtype), torch.tensor(
-            self.facts.shift, dtype=dtype
-        )
+    def _scaling(self) -> tuple[Tensor, Tensor]:
+        facts = self.facts
+        scale, shift = (torch.tensor(v, dtype=torch.float64) for v in (facts.scale, facts.shift))
+        return scale, shift
 
     def _in_units(self, x: Tensor) -> Tensor:
-        scale, shift = self._scaling(x.dtype)
-        return x.cpu() * scale + shift
+        if not any(self.facts.shift) and set(self.facts.scale) == {1.0}:
+            return x.cpu().float()
+        scale, shift = self._scaling()
+        return x.cpu().double() * scale + shift
 
     def picture(self, x: Tensor, names: Names) -> "Image":
         """A panel for each class."""

@@ -41,8 +41,9 @@ class Signals(Kind):
         return max(1, min(2_000, 400_000 // (channels * length)))
 
     def encode(self, x: Tensor) -> np.ndarray:
-        """float32 (n, c, length), in the user's units."""
-        return self._in_units(x).numpy().astype(np.float32)
+        """(n, c, length) in the user's units: float64 where they lie off 0, else float32."""
+        found = self._in_units(x).numpy()
+        return found if self.facts.shift[0] else found.astype(np.float32)
 
     def decode(self, stored: np.ndarray) -> Tensor:
         if stored.ndim != 3 or stored.dtype.kind != "f":

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from denoising_diffusion import files
+from denoising_diffusion import distributed, files, locks
 
 Origin = dict[str, Any]
 """What a file was made from, in terms of JSON: weights, step, request."""
@@ -44,7 +44,7 @@ class Artefacts:
     def put(self, path: Path, content: bytes, origin: Origin) -> None:
         """Write a file, after what it is made from: a kill in between leaves it missing."""
         entry = {"from": _plain(origin), "sha256": files.digest_of(content)}
-        with files.locked(self.file, wait=60):
+        with locks.locked(self.file, wait=60):
             record = self._read() | {self._key(path): entry}
             files.write_json(self.file, dict(sorted(record.items())))
         files.write(path, content)
@@ -68,19 +68,17 @@ def _plain(origin: Origin) -> Origin:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Generator[None]:
-    """`files.locked` for processes that work together: the first locks, and all learn of it.
+    """`locks.locked` for processes that work together: the first locks, and all learn of it.
 
     Raises:
         ValueError: another command is writing there.
     """
-    from denoising_diffusion import distributed
-
     with contextlib.ExitStack() as stack:
         refusal: str | None = None
         if distributed.is_main():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(files.locked(path))
+                stack.enter_context(locks.locked(path))
             except ValueError as error:
                 refusal = str(error)
         refusal = distributed.broadcast_object(refusal)

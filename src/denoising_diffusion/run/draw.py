@@ -1,6 +1,7 @@
 """Samples of a run: a request filled in and checked, walked, and written piece by piece."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -182,7 +183,7 @@ def origin(run: Run, model: GaussianDiffusion, wish: Sampling) -> Origin:
     return {
         **weights_of(run, model, wish.average),
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
-        "clip": None if model.clip is None else list(model.clip),
+        "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
     }
 
