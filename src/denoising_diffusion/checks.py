@@ -116,6 +116,15 @@ def finite(name: str, value: Any, *shape: int | str | EllipsisType) -> "Tensor":
     return found
 
 
+def exact(name: str, value: Any, *shape: int | str | EllipsisType) -> "Tensor":
+    """A `finite` tensor as float64 on the host, without its gradient.
+
+    Raises:
+        TypeError, ValueError: as `finite`.
+    """
+    return finite(name, value, *shape).detach().cpu().double()
+
+
 def instance(name: str, value: Any, *kinds: type) -> Any:
     """The value, if it is of one of these classes.
 
@@ -227,9 +236,9 @@ def checked(function_or_class: Checked) -> Checked:
 
     int, float, bool, Tensor, Callable and classes are asked by `integer`, `number`, `flag`,
     `tensor`, `function` and `instance`, with what stands beside them in Annotated, as in
-    Annotated[int, 1, 10] or Annotated[Tensor, "n", "d"]; Annotated[..., ask] is asked by
-    ask(name, value). What the question answers is handed on: 2 for numpy's 2. Nothing is asked of
-    other annotations. Not for what torch compiles: it cannot look inside.
+    Annotated[int, 1, 10] or Annotated[Tensor, "n", "d"]; of Annotated[Tensor, finite, "n"] another
+    question is asked, finite(name, value, "n"). What it answers is handed on: 2 for numpy's 2.
+    Nothing is asked of other annotations. Not for what torch compiles, which cannot look inside.
     """
     if isinstance(function_or_class, type):
         made: Any = function_or_class
@@ -255,10 +264,9 @@ def _question(kind: Any) -> Callable[[str, Any], Any] | None:
     """What asks for this annotation; None if nothing does."""
     parts, origin = get_args(kind), get_origin(kind)
     if origin is Annotated:
-        own, more = parts[0], parts[1:]
-        if callable(more[0]):
-            return more[0]
-        ask = _QUESTIONS[own.__name__]
+        ask, *more = (
+            parts[1:] if callable(parts[1]) else (_QUESTIONS[parts[0].__name__], *parts[1:])
+        )
         return lambda name, value: ask(name, value, *more)
     if origin in (Union, UnionType):
         some = [k for k in parts if k is not NoneType]
