@@ -176,7 +176,15 @@ def bound(table: str, choice: Choice | Mapping[str, Any], where: str | None = No
 
 
 def options_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """The options that a target takes, its keyword-only parameters, with their types."""
-    parameters = inspect.signature(target).parameters.values()
+    """The options that a target takes, with their types.
+
+    They are its keyword-only parameters, and those of a `**options: Unpack[...]`.
+    """
     hints = typing.get_type_hints(target if not inspect.isclass(target) else target.__init__)
-    return {p.name: hints.get(p.name, Any) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    found: dict[str, Any] = {}
+    for p in inspect.signature(target).parameters.values():
+        if p.kind is p.KEYWORD_ONLY:
+            found[p.name] = hints.get(p.name, Any)
+        elif p.kind is p.VAR_KEYWORD and typing.get_origin(hints.get(p.name)) is typing.Unpack:
+            found |= typing.get_type_hints(typing.get_args(hints[p.name])[0])
+    return found

@@ -1,18 +1,27 @@
 """The network for points."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Annotated, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import integer, tensor
-from denoising_diffusion.nn._checks import check_labels, check_times, even_width, integers
+from denoising_diffusion.checks import Count, checked, sizes, tensor
+from denoising_diffusion.nn._checks import EvenWidth, check_labels
 from denoising_diffusion.nn.chain import Conditional, ConditionalChain, Parallel
 from denoising_diffusion.nn.embedding import TimeEmbedding
 from denoising_diffusion.nn.init import seed_init
 
 
+class MLPOptions(TypedDict, total=False):
+    """Options of `MLP.for_data`, described at `MLP`."""
+
+    hidden: int
+    num_layers: int
+    num_octaves: int
+
+
+@checked
 class MLP(Conditional):
     """A multilayer perceptron conditioned on the time and, with num_classes, on a label.
 
@@ -39,18 +48,14 @@ class MLP(Conditional):
         self,
         num_timesteps: int,
         *,
-        in_dim: int = 2,
-        hidden: int = 16,
-        num_layers: int = 3,
-        num_octaves: int = 0,
-        num_classes: int | None = None,
+        in_dim: Count = 2,
+        hidden: EvenWidth = 16,
+        num_layers: Count = 3,
+        num_octaves: Annotated[int, 0, 8] = 0,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
-        even_width("hidden", hidden)
-        integer("num_layers", num_layers, 1)
-        self.in_dim = integer("in_dim", in_dim, 1)
-        self.num_octaves = integer("num_octaves", num_octaves, 0, 8)
-        self.num_classes = None if num_classes is None else integer("num_classes", num_classes, 1)
+        self.in_dim, self.num_octaves, self.num_classes = in_dim, num_octaves, num_classes
         layers: list[nn.Module] = []
         for width in [in_dim * (1 + 2 * num_octaves), *[hidden] * (num_layers - 1)]:
             time = TimeEmbedding(num_timesteps, hidden, nn.Linear(hidden, hidden))
@@ -67,27 +72,17 @@ class MLP(Conditional):
         data_shape: Sequence[int],
         num_timesteps: int,
         num_classes: int | None,
-        *,
-        hidden: int = 16,
-        num_layers: int = 3,
-        num_octaves: int = 0,
+        **options: Unpack[MLPOptions],
     ) -> Self:
         """The network for points of shape data_shape, (d,); num_classes None is without labels.
 
         Raises:
             ValueError, TypeError: data that are not points, or as the constructor.
         """
-        shape = integers("data_shape", data_shape)
+        shape = sizes("data_shape", data_shape)
         if len(shape) != 1:
             raise ValueError(f"network mlp takes points, the data has shape {shape}")
-        return cls(
-            num_timesteps,
-            in_dim=shape[0],
-            hidden=hidden,
-            num_layers=num_layers,
-            num_octaves=num_octaves,
-            num_classes=num_classes,
-        )
+        return cls(num_timesteps, in_dim=shape[0], num_classes=num_classes, **options)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """One evaluation.
@@ -101,7 +96,7 @@ class MLP(Conditional):
             A tensor of the shape of x.
         """
         tensor("x", x, "b", self.in_dim, holds="floats")
-        check_times(x, t)
+        tensor("t", t, x.shape[0], holds="numbers")
         labels = check_labels(x, labels, self.num_classes)
         h = self._with_octaves(x)
         return self.layers(h, t) if labels is None else self.layers(h, t, labels)
