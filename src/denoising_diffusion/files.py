@@ -1,7 +1,6 @@
 """Files that are whole or absent: the one place that writes any; nothing is ever unpickled."""
 
 import contextlib
-import glob
 import hashlib
 import io
 import json
@@ -12,7 +11,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+from denoising_diffusion import locks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +50,7 @@ def write(path: str | Path, content: bytes) -> None:
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        sweep(path)
+        locks.sweep(path)
         with beside.open("wb") as file:
             file.write(content)
             file.flush()
@@ -62,14 +63,6 @@ def write(path: str | Path, content: bytes) -> None:
             beside.unlink()
 
 
-def sweep(path: Path) -> None:
-    """Remove what processes that died while they wrote this file have left beside it."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        number = left.name.split(".")[-2]
-        if number.isdigit() and not _lives(int(number)):
-            left.unlink(missing_ok=True)
-
-
 def digest_of(content: bytes) -> str:
     """SHA-256, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
@@ -79,7 +72,7 @@ def digest(path: Path) -> str | None:
     """SHA-256 of a file, or None where there is none that can be read."""
     try:
         with open_regular(path, _MOST_WEIGHTS) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
     except (ValueError, OSError):
         return None
 
@@ -94,16 +87,6 @@ def digest_of_tensors(tensors: "Mapping[str, Tensor]") -> str:
         found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def open_regular(path: str | Path, most: int) -> BinaryIO:

@@ -1,6 +1,7 @@
-"""One writer at a time: a lock that dies with its process."""
+"""One writer at a time: a lock that dies with its process, and what dead ones left."""
 
 import contextlib
+import glob
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -41,3 +42,21 @@ def _holder(file: Path) -> str:
         return f"process {int(file.read_text())}"
     except (OSError, ValueError):
         return "another process"
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that died while they wrote this file have left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = left.name.split(".")[-2]
+        if number.isdigit() and not _lives(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,12 +1,10 @@
 """What the files of a run were made from: one JSON, which speaks of a file before it is written."""
 
-import contextlib
 import json
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from denoising_diffusion import distributed, files, locks
+from denoising_diffusion import files, locks
 
 Origin = dict[str, Any]
 """What a file was made from, in terms of JSON: weights, step, request."""
@@ -64,24 +62,3 @@ class Artefacts:
 
 def _plain(origin: Origin) -> Origin:
     return json.loads(json.dumps(origin))
-
-
-@contextlib.contextmanager
-def alone(path: Path) -> Generator[None]:
-    """`locks.locked` for processes that work together: the first locks, and all learn of it.
-
-    Raises:
-        ValueError: another command is writing there.
-    """
-    with contextlib.ExitStack() as stack:
-        refusal: str | None = None
-        if distributed.is_main():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locks.locked(path))
-            except ValueError as error:
-                refusal = str(error)
-        refusal = distributed.broadcast_object(refusal)
-        if refusal is not None:
-            raise ValueError(refusal)
-        yield

@@ -17,7 +17,7 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind, Scoring
 from denoising_diffusion.metrics.score import table, to_json
-from denoising_diffusion.run.artefacts import Origin, alone
+from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
 from denoising_diffusion.run.draw import (
     completed,
@@ -55,7 +55,7 @@ def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Da
     of = origin(run, model, wish)
     key = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
     file = run.samples / f"evaluation-{key[:12]}.npz"
-    with alone(file):
+    with distributed.alone(file):
         if not distributed.broadcast_object(run.artefacts.current(file, of)):
             draw_file(run, model, wish, file)
         elif distributed.is_main():

@@ -14,7 +14,7 @@ from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png, write
 from denoising_diffusion.report import as_gif, plot_history, thin
-from denoising_diffusion.run.artefacts import Origin, alone
+from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import (
     completed,
     draw,
@@ -117,7 +117,7 @@ def _to_make(run: Run, wanted: Mapping[Path, Origin], overwrite: bool) -> Genera
     """
     with contextlib.ExitStack() as stack:
         for path in wanted:
-            stack.enter_context(alone(path))
+            stack.enter_context(distributed.alone(path))
         missing: list[Path] = []
         for path, of in wanted.items():
             current = run.artefacts.current(path, of)

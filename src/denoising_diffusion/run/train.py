@@ -10,7 +10,6 @@ from pathlib import Path
 from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import Facts, RunConfig, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.run.artefacts import alone
 from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
@@ -66,7 +65,7 @@ def train_run(
             config = replace(config, facts=_counted(config.facts, model))
             distributed.share(config.training.batch_size)
             _check_folder(run, overwrite)
-            lock.enter_context(alone(run.path))
+            lock.enter_context(distributed.alone(run.path))
             run.data = data
             if distributed.broadcast_object(_goes_on(run, config, model, evaluate, overwrite)):
                 _check_same(run, config)
@@ -95,7 +94,7 @@ def resume_run(
             if run.facts.fingerprint != run.data.fingerprint:
                 raise ValueError(f"the data of {run.path} has changed since the run began")
             model = build_diffusion(run.config).to(place)
-            lock.enter_context(alone(run.path))
+            lock.enter_context(distributed.alone(run.path))
             if epochs is not None and epochs != run.config.training.epochs:
                 _lengthen(run, model, epochs)
             ended = _train_and_draw(run, model, evaluate, say)
