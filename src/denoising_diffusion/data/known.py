@@ -125,6 +125,10 @@ def spellings(folder: Path, part: str) -> list[Path]:
     return [p for p in paths if os.path.isfile(p)]  # raises nothing, as p.is_file() would
 
 
+class NotHere(ValueError):
+    """Data that would have to be downloaded, where nothing may be."""
+
+
 def download(name: str, folder: Path) -> None:
     """Fetch the files of a set that the folder lacks; each whole, checked, or not at all.
 
@@ -132,6 +136,8 @@ def download(name: str, folder: Path) -> None:
         ValueError: the set has no mirrors, or none of them gives what it should.
     """
     known = KNOWN[name]
+    if os.environ.get("DDPM_OFFLINE"):
+        raise NotHere(f"{name} is not on this machine and would be downloaded; {_remedy(name)}")
     for part, (packed, _) in zip(known.files, known.hashes, strict=False):
         _fetch([f"{base}{part}.gz" for base in known.mirrors], packed, folder, name)
     if not known.mirrors:

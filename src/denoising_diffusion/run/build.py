@@ -20,12 +20,23 @@ def build_diffusion(config: RunConfig) -> GaussianDiffusion:
     assert config.facts is not None
     facts = config.facts
     schedule = tables.bound("schedule", config.schedule)()
+    network = build_network(config, schedule.num_timesteps)
+    prediction = config.training.prediction
+    return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
+
+
+def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
+    """The network of `build_diffusion`.
+
+    Raises:
+        ValueError: options that it does not take.
+    """
+    assert config.facts is not None
+    facts = config.facts
     make = tables.bound("network", config.network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        network = make(facts.shape, schedule.num_timesteps, len(facts.class_names) or None)
-    prediction = config.training.prediction
-    return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
+        return make(facts.shape, num_timesteps, len(facts.class_names) or None)
 
 
 def build_loss(config: RunConfig) -> DiffusionLoss:

@@ -1,6 +1,7 @@
 """Run: a folder that explains itself, and one object. Its description needs no torch."""
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -107,10 +108,15 @@ class Run:
         if stored is None:
             return
         try:
-            key = first_difference(read_config(RunConfig, stored), config)
+            made_by = read_config(RunConfig, stored)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file} is damaged: its configuration: {error}") from None
-        if key not in (None, "training.epochs"):
+        # A run may be lengthened, and its data may move.
+        training = replace(made_by.training, epochs=config.training.epochs)
+        path = {k: v for k, v in config.data.items() if k == "path"}
+        made_by = replace(made_by, training=training, data={**made_by.data, **path})
+        key = first_difference(made_by, config)
+        if key is not None:
             raise ValueError(f"{self.config_file}: {key} is not as in {file.name}")
 
     @property

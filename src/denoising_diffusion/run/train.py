@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from denoising_diffusion import distributed, tables
-from denoising_diffusion.config import Facts, RunConfig, Sampling
+from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.loop import Trainer
-from denoising_diffusion.run.prepare import facts_of, learned, load_data, resolve_precision
+from denoising_diffusion.run.preflight import preflight
+from denoising_diffusion.run.prepare import learned, load_data, resolve_precision
 from denoising_diffusion.run.score import draw_evaluation, evaluation_origin, score
+from denoising_diffusion.run.settings import settled
 from denoising_diffusion.run.show import draw_pictures, pictures, preview
 from denoising_diffusion.run.stop import stop_on_signal
 from denoising_diffusion.strict_json import first_difference
@@ -59,12 +61,13 @@ def train_run(
     with contextlib.ExitStack() as lock:
         with distributed.processes(place.type):
             data = load_data(config.data)
-            config = replace(config, facts=facts_of(learned(config, data)))
-            # What cannot be built fails here, before anything is written.
-            model = build_diffusion(config).to(place)
-            config = replace(config, facts=_counted(config.facts, model))
             distributed.share(config.training.batch_size)
             _check_folder(run, overwrite)
+            # What could not come to its end fails here, before anything is written.
+            ready = preflight(config, data, run.path, place, evaluate=evaluate)
+            config, model = ready.config, ready.model
+            for line in ready.report:
+                say(line)
             lock.enter_context(distributed.alone(run.path))
             run.data = data
             if distributed.broadcast_object(_goes_on(run, config, model, evaluate, overwrite)):
@@ -79,24 +82,35 @@ def resume_run(
     path: str | Path,
     *,
     epochs: int | None = None,
+    data: str | Path | None = None,
     device: str = "auto",
     evaluate: bool = True,
     say: Say = lambda _: None,
 ) -> TrainResult:
-    """Go on with the run in this folder, to another total number of epochs if one is given.
+    """Go on with the run in this folder.
+
+    Args:
+        path: the run folder.
+        epochs: another total number of epochs.
+        data: where the data is now, if it has moved.
+        device: where the network runs.
+        evaluate: whether to score the run at the end.
+        say: takes messages.
 
     Raises:
         ValueError: no run there, its data has changed, or fewer epochs than it has done.
     """
     place, run = pick_device(device), Run(path)
+    config = run.config if data is None else settled(run.config, Path(data))
+    run.data = load_data(config.data)
     with contextlib.ExitStack() as lock:
         with distributed.processes(place.type):
             if run.facts.fingerprint != run.data.fingerprint:
                 raise ValueError(f"the data of {run.path} has changed since the run began")
             model = build_diffusion(run.config).to(place)
             lock.enter_context(distributed.alone(run.path))
-            if epochs is not None and epochs != run.config.training.epochs:
-                _lengthen(run, model, epochs)
+            if epochs is not None or config != run.config:
+                _change(run, model, config, epochs)
             ended = _train_and_draw(run, model, evaluate, say)
         return _score(run, ended)
 
@@ -109,11 +123,6 @@ class _Ended:
     shown: list[Path]
     wish: Sampling | None = None
     file: Path | None = None
-
-
-def _counted(facts: Facts | None, model: GaussianDiffusion) -> Facts:
-    assert facts is not None
-    return replace(facts, parameters=count_parameters(model))
 
 
 def _begin(run: Run, config: RunConfig, model: GaussianDiffusion, say: Say) -> None:
@@ -162,8 +171,6 @@ def _train_and_draw(run: Run, model: GaussianDiffusion, evaluate: bool, say: Say
     wish = completed(run, replace(run.config.sampling, num=min(wanted, most)))
     if distributed.broadcast_object(_scored(run, model, wish)):
         return _Ended(model, shown, wish)
-    if wanted > most:
-        say(f"{most:,} samples are scored, not {wanted:,}: there is no more data to compare with")
     say(f"drawing {wish.num:,} samples to score")
     return _Ended(model, shown, wish, draw_evaluation(run, model, wish, run.data))
 
@@ -236,13 +243,15 @@ def _check_same(run: Run, config: RunConfig) -> None:
         )
 
 
-def _lengthen(run: Run, model: GaussianDiffusion, epochs: int) -> None:
-    """Write down another number of epochs; what a longer run needs is checked first."""
+def _change(run: Run, model: GaussianDiffusion, config: RunConfig, epochs: int | None) -> None:
+    """Write down another place of the data, or number of epochs, whose needs are checked first."""
     done = [row["epoch"] for row in run.read_history()]
-    if done and epochs < done[-1]:
-        raise ValueError(f"epochs must be at least {done[-1]}, which are done, got {epochs}")
-    training = replace(run.config.training, epochs=epochs)
-    config = replace(run.config, training=training)
+    if epochs is not None:
+        if done and epochs < done[-1]:
+            raise ValueError(f"epochs must be at least {done[-1]}, which are done, got {epochs}")
+        config = replace(config, training=replace(config.training, epochs=epochs))
+    if config == run.config:
+        return
     Trainer(run, model, learned(config, run.data), partial(preview, run)).restore()
     distributed.barrier()
     if distributed.is_main():
