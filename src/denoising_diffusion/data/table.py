@@ -87,7 +87,7 @@ def read_table(path: Path, label_column: str | None = None) -> Table:
     notes = [encoding, style.note]
     comments = comments_of(text)
     if comments:
-        notes.append(f"{len(comments)} lines that begin with # skipped")
+        notes.append(f"lines that begin with #, skipped: {len(comments)}")
     if header is None and (names := _named_by(comments, rows, style)):
         header = Row(0, names)
         notes.append(f"names of the columns from a comment: {', '.join(names)}")
