@@ -182,6 +182,7 @@ LINES = text().splitlines()
         ("x;y\n" + text(VALUES, ";") + "1,5;2\n", "'1,5' in column 1 ('x'): no number with a"),
         ("a\nb\n", "line 2 holds 'b' in column 1 ('a'): no number"),
         ("x,x\n" + text(), "columns 1 and 2 are both named 'x'"),
+        ("x," + "y" * 81 + "\n" + text(), "the name of column 2, 'yyyyy"),
         (",x\n" + text(), "the header has no name for column 1, which begins with '3."),
         ("x,\n" + text(), "the header has no name for column 2, which begins with '-"),
         (text(np.full((12, 2), 1234), "\t").replace("1234.0", "1,234"), "a fraction or thousands"),
@@ -257,6 +258,7 @@ def test_a_column_of_classes_becomes_labels(tmp_path, cells, names, classes):
     [
         (["a", "b"] * 6, "knd", "label_column must be one of x, kind, y, got 'knd'; did you mean"),
         (["a", "b"] * 6, "", "label_column must be one of x, kind, y, got ''"),
+        (["a", "b" * 81] * 6, "kind", r"line 3 holds 'bbb.*which has 81 characters"),
         (["a", ""] * 6, "kind", r"line 3 has no class in column 2 \('kind'\)"),
         (["a"] * 12, "kind", "column 'kind' holds 1 classes, expected 2..1000"),
         (["1", "0.5"] * 6, "kind", "holds '0.5'; classes are names or whole numbers"),
@@ -311,3 +313,13 @@ def test_no_class_is_held_out_whole():
 
 def test_the_absent_label_has_one_name():
     assert rows_module.NONE == NONE
+
+
+def test_of_many_columns_the_first_are_named(tmp_path):
+    names = [f"c{i}" for i in range(9000)]
+    content = ",".join(names) + "\n" + (",".join(["1.5"] * 9000) + "\n") * 12
+    with pytest.raises(
+        ValueError, match=r"one of c0, .*, c19, \.\.\., got 'c9000'; did you"
+    ) as error:
+        read(tmp_path, content, label_column="c9000")
+    assert len(str(error.value)) < 400

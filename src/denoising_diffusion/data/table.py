@@ -1,6 +1,7 @@
 """Tables of numbers, and of classes, in text."""
 
 import csv
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoising_diffusion.checks import one_of
 from denoising_diffusion.data.text import (
     Row,
     Style,
@@ -24,6 +24,8 @@ from denoising_diffusion.files import read_bytes
 MOST_BYTES = 256 << 20
 """The largest file of text that is read; a .npy file may be larger."""
 MOST_COLUMNS = 10_000
+LONGEST_NAME = 80
+"""The most characters that the name of a column or of a class may have."""
 
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _MISSING = {"", "na", "n/a", "<na>", "nan", "null", "none", "-", "?"}
@@ -85,7 +87,7 @@ def read_table(path: Path, label_column: str | None = None) -> Table:
     notes = [encoding, style.note]
     comments = comments_of(text)
     if comments:
-        notes.append(f"{len(comments)} lines that begin with # skipped")
+        notes.append(f"lines that begin with #, skipped: {len(comments)}")
     if header is None and (names := _named_by(comments, rows, style)):
         header = Row(0, names)
         notes.append(f"names of the columns from a comment: {', '.join(names)}")
@@ -158,11 +160,15 @@ def _columns(path: Path, header: Row | None, rows: list[Row]) -> list[_Column]:
     cells: list[Sequence[str]] = list(zip(*(r.cells for r in rows), strict=True))
     cells = cells or [()] * count
     names = header.cells if header else usual_names(count)
-    for i, name in enumerate(names):
-        if name and name in names[:i]:
+    places: dict[str, int] = {}
+    for i, name in enumerate(names, start=1):
+        if len(name) > LONGEST_NAME:
             raise ValueError(
-                f"{path}: columns {names.index(name) + 1} and {i + 1} are both named {name!r}"
+                f"{path}: the name of column {i}, {_short(name)}, has {len(name)} characters, at "
+                f"most {LONGEST_NAME} are read"
             )
+        if name and places.setdefault(name, i) != i:
+            raise ValueError(f"{path}: columns {places[name]} and {i} are both named {name!r}")
     columns = [_Column(i + 1, name, cells[i]) for i, name in enumerate(names)]
     # A delimiter at the end of every line makes a column that has nothing in it.
     named = header is not None
@@ -222,11 +228,15 @@ def _label(
         raise ValueError(
             f"{path}: label_column is {label_column!r}, but the file has no header with names"
         )
-    try:
-        one_of("label_column", label_column, [column.name for column in columns])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return next(column for column in columns if column.name == label_column)
+    names = [column.name for column in columns]
+    if label_column in names:
+        return columns[names.index(label_column)]
+    near = difflib.get_close_matches(label_column, names, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    known = ", ".join([*names[:20], *(["..."] if len(names) > 20 else [])])
+    raise ValueError(
+        f"{path}: label_column must be one of {known}, got {_short(label_column)}{hint}"
+    )
 
 
 def _numbers(path: Path, column: _Column, rows: list[Row], style: Style) -> list[float]:
@@ -252,6 +262,11 @@ def _classes(path: Path, column: _Column, rows: list[Row]) -> tuple[str, ...]:
     for cell, row in zip(column.cells, rows, strict=True):
         if not cell:
             raise ValueError(f"{path}: line {row.line} has no class in {column}")
+        if len(cell) > LONGEST_NAME:
+            raise ValueError(
+                f"{path}: line {row.line} holds {_short(cell)} in {column}, which has {len(cell)} "
+                f"characters; names of classes have at most {LONGEST_NAME}"
+            )
     return tuple(column.cells)
 
 
