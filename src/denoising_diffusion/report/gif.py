@@ -1,14 +1,12 @@
 """Animated GIFs, small enough for a README."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from denoising_diffusion import files
-from denoising_diffusion.checks import instance, integer, number
-from denoising_diffusion.report._checks import sequence
+from denoising_diffusion.checks import checked, sequence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,20 +16,26 @@ _COLOURS = 64
 _GREYS = 16
 
 
-def thin(count: int, most: int = MAX_FRAMES) -> list[int]:
+@checked
+def thin(count: Annotated[int, 0], most: Annotated[int, 2] = MAX_FRAMES) -> list[int]:
     """At most `most` indices of 0..count - 1, evenly spread, the first and the last among them.
 
     Raises:
         ValueError: a negative count, or most below 2.
         TypeError: anything but integers.
     """
-    if integer("count", count, 0) <= integer("most", most, 2):
+    if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
+@checked
 def write_gif(
-    frames: "Sequence[Image]", path: str | Path, *, fps: float = 15, hold: float = 1.0
+    frames: "Sequence[Image]",
+    path: str | Path,
+    *,
+    fps: Annotated[float, "[0.1, inf)"] = 15,
+    hold: Annotated[float, "(0, 60]"] = 1.0,
 ) -> None:
     """Write an endless GIF of at most 60 of the frames, evenly thinned, whole or not at all.
 
@@ -54,10 +58,9 @@ def write_gif(
         raise ValueError("frames must hold at least one frame, got none")
     if len({(frame.size, frame.mode) for frame in frames}) > 1:
         raise ValueError("frames must have one size and one mode")
-    instance("path", path, str, os.PathLike)
     # Merged frames add up to at most 650 seconds, of which the format can count 655.
-    pause = max(20, round(100 / number("fps", fps, "[0.1, inf)")) * 10)
-    last = round(number("hold", hold, "(0, 60]") * 1000)
+    pause = max(20, round(100 / fps) * 10)
+    last = round(hold * 1000)
     chosen = [frames[i] for i in thin(len(frames))]
     few = _few_greys(chosen) if chosen[0].mode == "L" else _few_colours(chosen)
     durations = [pause] * (len(few) - 1) + [last]
