@@ -212,7 +212,7 @@ WIDE = model(lambda x, t: torch.zeros(4, 3))
             lambda: model(prediction="score"),
             "prediction must be one of noise, x_start, v.*got 'score'",
         ),
-        (lambda: model(shape=(2, 0)), r"data_shape must hold sizes >= 1, got \(2, 0\)"),
+        (lambda: model(shape=(2, 0)), r"data_shape must hold .* at least 1, got \(2, 0\)"),
         (lambda: model().q_sample(X_START, TIMES, SHORT), r"noise must .*\(4, 2\), got \(4, 1\)"),
         (lambda: model().q_sample(X_START, TIMES[:2], NOISE), r"t must have shape \(4,\).*\(2,\)"),
         (lambda: model().q_sample(X_START, TIMES + 9, NOISE), r"times must lie in \[0, 100\]"),
@@ -267,8 +267,8 @@ def test_a_network_that_cannot_be_called_is_refused():
         (((0.0,) * 3, 1.0), ValueError, "clip has limits for 3 columns"),
         (((0.0, float("nan")), 1.0), ValueError, "clip must be a finite number, got nan"),
         (((0.0, "1"), 1.0), TypeError, "clip must be a number, got str '1'"),
-        ((0.0,), ValueError, "clip must be a pair"),
-        (5, TypeError, "clip must be a tuple or list, got int 5"),
+        ((0.0,), ValueError, "clip must hold 2 items, got 1"),
+        (5, TypeError, "clip must be a tuple, got int 5"),
     ],
 )
 def test_the_range_of_the_data_is_checked(clip, kind, reason):

@@ -168,9 +168,7 @@ def test_drop_labels_refuses_what_is_no_probability(prob: float):
 
 @pytest.mark.parametrize("scale", [-0.5, math.inf, math.nan])
 def test_a_scale_that_is_negative_or_not_finite_is_refused(scale: float):
-    with pytest.raises(
-        ValueError, match=f"guidance_scale must be a finite number >= 0, got {scale}"
-    ):
+    with pytest.raises(ValueError, match=f"scale must be a finite number >= 0, got {scale}"):
         ClassifierFreeGuidance(network, LABELS, scale)
 
 

@@ -84,9 +84,9 @@ def test_base_seed_follows_manual_seed():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: stream(-1, "sample"), "seed must be an integer >= 0, got -1"),
-        (lambda: stream(0, "sample", -1), r"index must lie in \[0, 2\*\*32\), got -1"),
-        (lambda: stream(0, "sample", 2**32), r"index must lie in \[0, 2\*\*32\), got 4294967296"),
+        (lambda: stream(-1, "sample"), "seed must be at least 0, got -1"),
+        (lambda: stream(0, "sample", -1), "index must lie in 0..4294967295, got -1"),
+        (lambda: stream(0, "sample", 2**32), "index must lie in 0..4294967295, got 4294967296"),
         (lambda: SampleNoise(0, range(3))(torch.empty(2, 1)), "got 2 samples for 3 streams"),
     ],
 )

@@ -104,6 +104,10 @@ def _fits(value: "Tensor", shape: tuple[int | str | EllipsisType, ...]) -> bool:
     )
 
 
+integers = functools.partial(tensor, holds="integers")
+floats = functools.partial(tensor, holds="floats")
+
+
 def finite(name: str, value: Any, *shape: int | str | EllipsisType) -> "Tensor":
     """A `tensor` of numbers, none of which is NaN or infinite; it waits for the device.
 
@@ -138,11 +142,7 @@ def instance(name: str, value: Any, *kinds: type) -> Any:
 
 
 def function(name: str, value: Any) -> Any:
-    """The value, if it can be called.
-
-    Raises:
-        TypeError: it cannot.
-    """
+    """The value, if it can be called; else a TypeError."""
     if not callable(value):
         raise TypeError(f"{name} must be callable, got {shown(value)}")
     return value
@@ -163,11 +163,7 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """The value, if it is a bool.
-
-    Raises:
-        TypeError: it is not.
-    """
+    """The value, if it is a bool; else a TypeError."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return value
@@ -276,8 +272,7 @@ def _question(kind: Any) -> Callable[[str, Any], Any] | None:
         return lambda name, value: None if value is None else inner(name, value)
     if origin is Literal:
         return lambda name, value: one_of(name, value, parts)
-    if origin is Callable:
-        return function
+    kind = origin or kind
     if kind in (Any, inspect.Parameter.empty) or not isinstance(kind, type):
         return None
     return _QUESTIONS.get(kind.__name__) or _any_of([kind])
@@ -290,4 +285,11 @@ def _any_of(kinds: list[Any]) -> Callable[[str, Any], Any] | None:
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_QUESTIONS = {"int": integer, "float": number, "bool": flag, "Tensor": tensor}
+_QUESTIONS: dict[str, Callable[..., Any]] = {
+    "int": integer,
+    "float": number,
+    "bool": flag,
+    "Tensor": tensor,
+    "Callable": function,
+    "Sequence": sequence,
+}

@@ -1,12 +1,12 @@
 """GaussianDiffusion: a schedule, a prediction and a network, joined."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import function, instance, integer, number, shown, tensor
+from denoising_diffusion.checks import Sizes, checked, number, sequence, tensor
 from denoising_diffusion.guidance import Limit, check_limits
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
@@ -51,20 +51,16 @@ class GaussianDiffusion(nn.Module):
         TypeError: arguments of other types.
     """
 
+    @checked
     def __init__(
         self,
         schedule: Schedule | Tensor,
-        data_shape: Sequence[int],
+        data_shape: Sizes,
         denoise_fn: DenoiseFn,
         prediction: tables.Choice | Prediction = "noise",
         clip: tuple[Limit, Limit] | None = None,
     ) -> None:
         super().__init__()
-        function("denoise_fn", denoise_fn)
-        instance("schedule", schedule, Schedule, Tensor)
-        instance("data_shape", data_shape, tuple, list)
-        if any(integer("a size in data_shape", n) < 1 for n in data_shape):
-            raise ValueError(f"data_shape must hold sizes >= 1, got {tuple(data_shape)}")
         self.schedule = Schedule.from_betas(schedule) if isinstance(schedule, Tensor) else schedule
         self.prediction = prediction
         given = isinstance(prediction, Prediction)
@@ -138,7 +134,7 @@ class GaussianDiffusion(nn.Module):
             ValueError: x is not (b, *data_shape), a time outside (0, T], or the network answers in
                 another shape.
         """
-        self._check_sample(x)
+        tensor("x", x, "b", *self.data_shape, holds="numbers")
         alpha, sigma, skip, out, _, _ = self._rows(t, x)
         return skip * x + out * self._answer(x, t, alpha, sigma, conditions)
 
@@ -159,7 +155,7 @@ class GaussianDiffusion(nn.Module):
                 per element nor per sample.
         """
         _check_same_shape("noise", noise, x_start)
-        self._check_sample(x_start)
+        tensor("x", x_start, "b", *self.data_shape, holds="numbers")
         alpha, sigma, _, _, of_start, of_noise = self._rows(t, x_start)
         x = alpha * x_start + sigma * noise
         output = self._answer(x, t, alpha, sigma, conditions)
@@ -188,11 +184,7 @@ class GaussianDiffusion(nn.Module):
         """The only call of the network; its answer leaves half precision here."""
         seen, time = self._prediction.inputs(x, t.to(x.device), alpha, sigma)
         output = self.denoise_fn(seen, time.to(torch.float32), *conditions)
-        if tensor("the answer of denoise_fn", output).shape != x.shape:
-            raise ValueError(
-                f"denoise_fn must answer in the shape of x, {tuple(x.shape)}, got "
-                f"{tuple(output.shape)}"
-            )
+        tensor("the answer of denoise_fn", output, *x.shape)
         return output.to(torch.promote_types(output.dtype, torch.float32))
 
     def _rows(self, t: Tensor, like: Tensor) -> tuple[Tensor, ...]:
@@ -237,13 +229,6 @@ class GaussianDiffusion(nn.Module):
                 'there; use prediction="v" or "x_start"'
             )
 
-    def _check_sample(self, x: Tensor) -> None:
-        if tuple(tensor("x", x, holds="numbers").shape[1:]) != self.data_shape:
-            raise ValueError(
-                f"x must have shape (b, {', '.join(map(str, self.data_shape))}), got "
-                f"{tuple(x.shape)}"
-            )
-
     def _check_above_0(self, t: Tensor) -> None:
         """Refuse the time of the data, where there is no noise; looked at on the host alone."""
         if t.device.type == "cpu" and not bool((t > 0).all()):
@@ -253,11 +238,8 @@ class GaussianDiffusion(nn.Module):
             )
 
 
-def _check_clip(clip: tuple[Limit, Limit], data_shape: Sequence[int]) -> tuple[Limit, Limit]:
-    instance("clip", clip, tuple, list)
-    if len(clip) != 2:
-        raise ValueError(f"clip must be a pair (low, high), got {shown(clip)}")
-    low, high = (tuple(v) if isinstance(v, list) else v for v in clip)
+def _check_clip(clip: tuple[Limit, Limit], data_shape: Sizes) -> tuple[Limit, Limit]:
+    low, high = (tuple(v) if isinstance(v, list) else v for v in sequence("clip", clip, count=2))
     for value in (
         v for limit in (low, high) for v in (limit if isinstance(limit, tuple) else (limit,))
     ):
@@ -275,6 +257,4 @@ def _check_clip(clip: tuple[Limit, Limit], data_shape: Sequence[int]) -> tuple[L
 
 
 def _check_same_shape(name: str, value: Tensor, like: Tensor) -> None:
-    tensor(name, value, holds="numbers")
-    if value.shape != tensor("the data", like, holds="numbers").shape:
-        raise ValueError(f"{name} must have shape {tuple(like.shape)}, got {tuple(value.shape)}")
+    tensor(name, value, *tensor("the data", like, "b", ..., holds="numbers").shape, holds="numbers")

@@ -24,10 +24,8 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
     Raises:
         ValueError: a negative seed, or an index outside [0, 2³²).
     """
-    if integer("seed", seed) < 0:
-        raise ValueError(f"seed must be an integer >= 0, got {seed}")
-    if not 0 <= index < _STREAMS:
-        raise ValueError(f"index must lie in [0, 2**32), got {index}")
+    integer("seed", seed, 0)
+    integer("index", index, 0, _STREAMS - 1)
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed((int.from_bytes(digest, "little") + index) % _STREAMS)
 

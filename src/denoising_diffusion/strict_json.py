@@ -78,13 +78,11 @@ def _form(kind: Any) -> type | None:
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise _wrong(where, "a list", value)
-    items: list[Any] = list(value)
     if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(items)
-    if len(kinds) != len(items):
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
         raise _wrong(where, f"{len(kinds)} values", value)
-    pairs = zip(kinds, items, strict=True)
-    return tuple(read_value(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
+    return tuple(read_value(kinds[i], v, f"{where}[{i}]") for i, v in enumerate(value))
 
 
 def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
@@ -96,10 +94,8 @@ def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
         if key not in fields:
             raise ValueError(f"unknown key {dot}{key}; known are {', '.join(fields)}")
     for name, f in fields.items():
-        has_default = not (
-            f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        )
-        if name not in value and not has_default:
+        required = f.default is f.default_factory is dataclasses.MISSING
+        if required and name not in value:
             raise ValueError(f"missing key {dot}{name}")
     hints = typing.get_type_hints(kind)
     return kind(**{k: read_value(hints[k], v, f"{dot}{k}") for k, v in value.items()})

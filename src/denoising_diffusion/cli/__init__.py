@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = _show_warning
     # A stream that was closed before we began takes everything and keeps nothing.
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -112,7 +112,7 @@ def _first_process_speaks() -> Generator[None]:
     if os.environ.get("RANK", "0") in ("0", "") or "LOCAL_RANK" not in os.environ:
         yield
         return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
@@ -150,7 +150,8 @@ def _memory_hint(error: BaseException) -> str | None:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"ddpm: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still tells
+        print(f"ddpm: {text}", file=sys.stderr)
     return code
 
 

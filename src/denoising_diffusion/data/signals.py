@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, number
+from denoising_diffusion.checks import Count, checked
 from denoising_diffusion.data.reading import as_path, read_npy
 from denoising_diffusion.data.rows import Dataset, in_memory
 from denoising_diffusion.data.split import split_validation
@@ -21,9 +22,13 @@ MIXTURES: dict[str, tuple[tuple[int, float], ...]] = {
 
 MIN_ROWS = 10
 
+Length = Annotated[int, 20]
+Noise = Annotated[float, "[0, inf)"]
 
+
+@checked
 def make_sines(
-    n: int, length: int = 64, noise: float = 0.1, generator: torch.Generator | None = None
+    n: Count, length: Length = 64, noise: Noise = 0.1, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """n signals of the classes in turn: sines of random phases, and white noise.
 
@@ -33,9 +38,6 @@ def make_sines(
     Raises:
         TypeError, ValueError: numbers of another type or out of range.
     """
-    integer("n", n, 1)
-    integer("length", length, 20)
-    number("noise", noise, "[0, inf)")
     place = torch.arange(length, dtype=torch.float64) * (2 * torch.pi / length)
     white = torch.randn(n, length, generator=generator, dtype=torch.float64)
     phases = torch.rand(n, 3, generator=generator, dtype=torch.float64) * (2 * torch.pi)
@@ -63,13 +65,15 @@ def expected_spectrum(name: str, length: int = 64, noise: float = 0.1) -> Tensor
     return power
 
 
-def sines(*, size: int = 20_000, length: int = 64, noise: float = 0.1, seed: int = 0) -> Dataset:
+@checked
+def sines(
+    *, size: Annotated[int, 30] = 20_000, length: int = 64, noise: float = 0.1, seed: int = 0
+) -> Dataset:
     """Signals of `make_sines`, drawn afresh, with a tenth as many from another stream held out.
 
     Raises:
         TypeError, ValueError: a size below 30, or as `make_sines`.
     """
-    integer("size", size, 30)
     drawn = [
         make_sines(n, length, noise, stream(seed, f"data/{part}"))
         for part, n in (("train", size), ("validation", size // 10))

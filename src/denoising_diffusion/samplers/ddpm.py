@@ -43,9 +43,7 @@ def ddpm(
         x_start = estimate(x, now)
         kept = now.alpha / then.alpha
         added = now.sigma**2 - (kept * then.sigma) ** 2
-        x = (then.alpha * added / now.sigma**2) * x_start + (
-            kept * (then.sigma / now.sigma) ** 2
-        ) * x
+        x = then.alpha * added / now.sigma**2 * x_start + kept * (then.sigma / now.sigma) ** 2 * x
         std = posterior_std(now, then)
         return Step(then.t, x + std * noise_like(randn_like, x) if std > 0 else x, x_start)
 
