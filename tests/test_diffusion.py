@@ -11,6 +11,7 @@ from denoising_diffusion import (
     cosine_beta_schedule,
     squared_error,
 )
+from denoising_diffusion.samplers import last
 
 BETAS = cosine_beta_schedule(100)
 SCHEDULE = Schedule.from_betas(BETAS)
@@ -247,6 +248,19 @@ WIDE = model(lambda x, t: torch.zeros(4, 3))
 def test_errors(make, message: str):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_other_types_are_refused_by_name():
+    for wrong in (None, "5", [1], 5):
+        with pytest.raises(TypeError, match="t must be a tensor, got"):
+            model().q_posterior_mean_variance(X_START, NOISE, wrong)
+        with pytest.raises(TypeError, match="loss must be callable, got"):
+            model().p_losses(X_START, TIMES, NOISE, loss=wrong)
+        if not isinstance(wrong, str | list):
+            with pytest.raises(TypeError, match="steps must be a Iterable, got"):
+                last(wrong)
+    with pytest.raises(TypeError, match="the answer of loss must be a tensor, got float"):
+        model().p_losses(X_START, TIMES, NOISE, loss=lambda p, q: 1.0)
 
 
 def test_a_network_that_cannot_be_called_is_refused():

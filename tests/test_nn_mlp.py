@@ -124,7 +124,7 @@ def test_classifier_refusals():
         SmallClassifier(1, 8, 0)
     with pytest.raises(ValueError, match="num_features must be at least 1, got 0"):
         SmallClassifier(1, 8, 10, 0)
-    with pytest.raises(ValueError, match="images must be 8x8, got 8x12"):
+    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, 8, 8\), got \(.*8, 12\)"):
         SmallClassifier(1, 8, 10)(torch.randn(1, 1, 8, 12))
-    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, h, w\)"):
+    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, 8, 8\)"):
         SmallClassifier(1, 8, 10)(torch.randn(1, 3, 8, 8))

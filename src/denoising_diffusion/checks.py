@@ -26,11 +26,9 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     number = int(value)
     if (low is not None and number < low) or (high is not None and number > high):
-        if high is None:
-            raise ValueError(f"{name} must be at least {low}, got {number}")
-        if low is None:
-            raise ValueError(f"{name} must be at most {high}, got {number}")
-        raise ValueError(f"{name} must lie in {low}..{high}, got {number}")
+        takes = f"be at least {low}" if high is None else f"be at most {high}"
+        takes = takes if None in (low, high) else f"lie in {low}..{high}"
+        raise ValueError(f"{name} must {takes}, got {number}")
     return number
 
 
@@ -97,11 +95,8 @@ def tensor(name: str, value: Any, *shape: int | str | EllipsisType, holds: str =
 
 def _fits(value: "Tensor", shape: tuple[int | str | EllipsisType, ...]) -> bool:
     named = shape[:-1] if shape[-1] is ... else shape
-    if value.ndim < len(named) or (value.ndim > len(named) and shape[-1] is not ...):
-        return False
-    return all(
-        isinstance(n, str) or value.shape[i] == n for i, n in enumerate(named) if n is not ...
-    )
+    enough = value.ndim >= len(named) if shape[-1] is ... else value.ndim == len(named)
+    return enough and all(isinstance(n, str) or value.shape[i] == n for i, n in enumerate(named))
 
 
 integers = functools.partial(tensor, holds="integers")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import Sizes, checked, number, sequence, tensor
+from denoising_diffusion.checks import Sizes, checked, function, number, sequence, tensor
 from denoising_diffusion.guidance import Limit, check_limits
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
@@ -105,9 +105,9 @@ class GaussianDiffusion(nn.Module):
             ValueError: shapes that differ, or a t below 1 on the host.
         """
         _check_same_shape("x", x, x_start)
+        alpha, sigma = self.schedule.at(t, like=x)
         if t.device.type == "cpu" and bool((t < 1).any()):
             raise ValueError(f"t must lie in 1..{self.num_timesteps}, got {t.min().item():.6g}")
-        alpha, sigma = self.schedule.at(t, like=x)
         alpha_s, sigma_s = self.schedule.at(t - 1, like=x)
         step = alpha / alpha_s
         added = sigma**2 - (step * sigma_s) ** 2
@@ -159,7 +159,8 @@ class GaussianDiffusion(nn.Module):
         alpha, sigma, _, _, of_start, of_noise = self._rows(t, x_start)
         x = alpha * x_start + sigma * noise
         output = self._answer(x, t, alpha, sigma, conditions)
-        values = loss(output, of_start * x_start + of_noise * noise)
+        values = function("loss", loss)(output, of_start * x_start + of_noise * noise)
+        tensor("the answer of loss", values)
         if values.shape == output.shape:
             return values.flatten(1).mean(1)
         if values.shape == output.shape[:1]:

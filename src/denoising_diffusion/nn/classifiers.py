@@ -19,11 +19,7 @@ class _Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(b, in_channels, size, size) -> (b, num_features), after the last hidden ReLU."""
-        tensor("x", x, "b", self.in_channels, "h", "w", holds="floats")
-        if x.shape[2:] != (self.size, self.size):
-            raise ValueError(
-                f"images must be {self.size}x{self.size}, got {x.shape[2]}x{x.shape[3]}"
-            )
+        tensor("x", x, "b", self.in_channels, self.size, self.size, holds="floats")
         return self.hidden(x)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -104,6 +104,7 @@ def posterior_std(now: Row, then: Row) -> float:
     return max(added, 0.0) ** 0.5 * then.sigma / now.sigma
 
 
+@checked
 def last(steps: Iterable[Step]) -> Step:
     """The last step of a walk; the others are not kept.
 
