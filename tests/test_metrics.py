@@ -7,6 +7,7 @@ from scipy.linalg import sqrtm
 
 from denoising_diffusion import seeds
 from denoising_diffusion.data.curves import CURVES, MOONS, SPIRAL
+from denoising_diffusion.metrics import sliced_wasserstein, wasserstein
 from denoising_diffusion.metrics.frechet import (
     FeatureStatistics,
     FrechetEstimate,
@@ -229,6 +230,8 @@ CALLS = [
     (mean_curve_distance, {"points": X, "curve": SPIRAL}),
     (arc_histogram_tv, {"points": X, "curve": SPIRAL, "bins": 5}),
     (nearest_distance, {"points": X, "reference": X}),
+    (wasserstein, {"x": X, "y": X}),
+    (sliced_wasserstein, {"x": X, "y": X}),
     (confusion_matrix, {"asked": CLASSES, "read": CLASSES, "num_classes": 3}),
     (class_proportions, {"read": CLASSES, "num_classes": 3}),
     (proportion_error, {"read": CLASSES, "reference_classes": CLASSES, "num_classes": 3}),

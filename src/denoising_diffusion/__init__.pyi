@@ -43,6 +43,7 @@ from .metrics import nearest as nearest
 from .metrics import nearest_distance as nearest_distance
 from .metrics import precision_recall as precision_recall
 from .metrics import proportion_error as proportion_error
+from .metrics import sliced_wasserstein as sliced_wasserstein
 from .nn import MLP as MLP
 from .nn import ConditionalChain as ConditionalChain
 from .nn import ConditionalSkipConnection as ConditionalSkipConnection

@@ -12,12 +12,8 @@ from denoising_diffusion.config import NONE
 from denoising_diffusion.data import CURVES, Curve, Dataset, whole
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
-from denoising_diffusion.metrics import (
-    Score,
-    arc_histogram_tv,
-    mean_curve_distance,
-    nearest_distance,
-)
+from denoising_diffusion.kinds.point_scores import point_scores
+from denoising_diffusion.metrics import mean_curve_distance
 from denoising_diffusion.metrics.points import closest_on_curve
 from denoising_diffusion.report import (
     closest_points,
@@ -109,36 +105,9 @@ class Points(Kind):
         ]
 
     def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
-        """Along a known curve: the mean distance to it, and the law along it; else to the data.
-
-        The total variation is that between the histogram of the samples' arc length, 50 bins, and
-        the law of the data; beside it that of fresh data of the same size.
-        """
-        points = self._in_units(finite("samples", samples, "n", *data.shape))
-        self.check(data, len(points))
-        if not data.class_names and data.name in CURVES:
-            return Judgement([*_curve_scores(CURVES[data.name], points)])
-        classes = [n for n in data.class_names if n in CURVES]
-        if not classes:
-            known = data.to_data(whole(data.train)[0])
-            held_out = nearest_distance(data.to_data(whole(data.validation)[0]), known)
-            beside = {"held_out_distance": held_out}
-            value = nearest_distance(points, known)
-            score = Score("mean_distance", "mean distance", value, None, beside, ".4f")
-            return Judgement([score, Score("arc_histogram_tv", "", None)])
-        asked = [n for n in classes if n in (names or ())]
-        if not asked:
-            raise ValueError(f"{data.name} are scored per class: draw samples with labels")
-        rows = {n: torch.tensor([v == n for v in names or ()]) for n in asked}
-        parts = {n: _curve_scores(CURVES[n], points[rows[n]]) for n in asked}
-        means = [_mean([part[i] for part in parts.values()]) for i in range(2)]
-        named = [
-            s._replace(key=f"classes.{n}.{s.key}", title=f"  {n}, {s.title}",
-                       beside={f"classes.{n}.{k}": v for k, v in s.beside.items()})
-            for n, part in parts.items()
-            for s in part
-        ]  # fmt: skip
-        return Judgement([*means, *named])
+        finite("samples", samples, "n", *data.shape)
+        self.check(data, len(samples))
+        return point_scores(samples, names, data)
 
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
@@ -181,25 +150,6 @@ class Points(Kind):
             "closest.png": closest_points(panels, curve.arc_points()),
             "distance.png": plot_distance(walked, distances, x_label="step"),
         }
-
-
-def _curve_scores(curve: Curve, points: Tensor) -> list[Score]:
-    fresh = arc_histogram_tv(curve.sample(len(points), stream(0, "fresh")), curve)
-    distance, tv = mean_curve_distance(points, curve), arc_histogram_tv(points, curve)
-    return [
-        Score("mean_distance", "mean distance", distance, form=".4f"),
-        Score("arc_histogram_tv", "arc histogram TV", tv, None, {"fresh_tv": fresh}, ".4f"),
-    ]
-
-
-def _mean(scores: Sequence[Score]) -> Score:
-    """The mean over classes of one score, and of what stands beside it."""
-
-    def mean(values: Sequence[object]) -> float:
-        return sum(float(v) for v in values if isinstance(v, int | float)) / len(values)
-
-    beside = {k: mean([s.beside[k] for s in scores]) for k in scores[0].beside}
-    return scores[0]._replace(value=mean([s.value for s in scores]), beside=beside)
 
 
 def _limits(points: Sequence[Tensor]) -> tuple[float, float]:

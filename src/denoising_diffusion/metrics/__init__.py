@@ -1,4 +1,4 @@
-"""Metrics of features, neighbours and classes, and of how points lie along a known curve."""
+"""Metrics of features, neighbours and classes, and of how clouds of points lie."""
 
 from denoising_diffusion.metrics.frechet import FeatureStatistics as FeatureStatistics
 from denoising_diffusion.metrics.frechet import FrechetEstimate as FrechetEstimate
@@ -22,3 +22,7 @@ from denoising_diffusion.metrics.points import nearest_distance as nearest_dista
 from denoising_diffusion.metrics.score import Score as Score
 from denoising_diffusion.metrics.score import table as table
 from denoising_diffusion.metrics.score import to_json as to_json
+from denoising_diffusion.metrics.sliced import Sliced as Sliced
+from denoising_diffusion.metrics.sliced import directions as directions
+from denoising_diffusion.metrics.sliced import sliced_wasserstein as sliced_wasserstein
+from denoising_diffusion.metrics.sliced import wasserstein as wasserstein

@@ -14,6 +14,9 @@ from denoising_diffusion.metrics._checks import Features, rows
 # read again from a large cache and large enough for the product of matrices to run at full speed.
 _CHUNK = 2**23
 
+_FEW_COLUMNS = 8
+"""Up to so many columns a tree finds neighbours sooner than comparing all pairs does."""
+
 
 class PrecisionRecall(NamedTuple):
     """How many samples look real, and how much of what is real can be sampled; both in [0, 1]."""
@@ -80,6 +83,8 @@ def nearest(x: Features, reference: Tensor, exclude_self: bool = False) -> tuple
         raise ValueError(f"exclude_self takes x that is the reference, got shapes {shapes}")
     if exclude_self and len(x) < 2:
         raise ValueError("exclude_self needs at least 2 rows, got 1")
+    if x.shape[1] <= _FEW_COLUMNS and not exclude_self:
+        return _nearest_by_tree(x, reference)
     distances, indices = _nearest(x, reference, 1, exclude_self)
     return distances[:, 0], indices[:, 0]
 
@@ -169,6 +174,15 @@ def _nearest(
         found.append((exact, columns.gather(1, order)))
     distances, indices = zip(*found, strict=True)
     return torch.cat(distances), torch.cat(indices)
+
+
+def _nearest_by_tree(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    from sklearn.neighbors import KDTree
+
+    known, asked = (v.detach().cpu().double() for v in (reference, x))
+    indices = torch.from_numpy(KDTree(known.numpy()).query(asked.numpy(), return_distance=False))
+    chosen = indices[:, 0].long()
+    return (asked - known[chosen]).norm(dim=1), chosen
 
 
 def _radii(reference: Tensor, k: int) -> Tensor:
