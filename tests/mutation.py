@@ -9,7 +9,9 @@ is no mistake at all. With --log, what was tried already is kept, so a round can
 """
 
 import argparse
+import atexit
 import contextlib
+import functools
 import json
 import os
 import random
@@ -31,6 +33,14 @@ PACKAGE = "denoising_diffusion"
 SOURCE = ROOT / "src" / PACKAGE
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 MEMORY = 6 * 2**30
+
+
+@functools.cache
+def source() -> Path:
+    """The package as it stood when the round began, for its mutants are places in files."""
+    folder = Path(tempfile.mkdtemp(prefix="unchanged-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(shutil.copytree(SOURCE, folder / PACKAGE))
 
 
 class Outcome(NamedTuple):
@@ -76,7 +86,7 @@ def _options() -> argparse.Namespace:
 
 def _drawn(options: argparse.Namespace) -> list[Mutant]:
     files = options.file or sorted(TABLE["tests"])
-    every = [m for file in files for m in mutants(file, (SOURCE / file).read_bytes())]
+    every = [m for file in files for m in mutants(file, (source() / file).read_bytes())]
     count = min(options.mutants, len(every))
     print(
         f"{count} of {len(every)} mistakes in {len(files)} files, seed {options.seed}", flush=True
@@ -147,7 +157,7 @@ class _Trial:
     def __init__(self, mutant: Mutant | None, file: str, timeout: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mutant-"))
         self.begun, self.timeout = time.monotonic(), timeout
-        shutil.copytree(SOURCE, self.folder / "src" / PACKAGE)
+        shutil.copytree(source(), self.folder / "src" / PACKAGE)
         if mutant is not None:
             target = self.folder / "src" / PACKAGE / mutant.file
             target.write_bytes(mutant.applied(target.read_bytes()))
@@ -215,7 +225,7 @@ class _First:
 
 
 def _diff(mutant: Mutant) -> str:
-    return mutant.diff((SOURCE / mutant.file).read_bytes())
+    return mutant.diff((source() / mutant.file).read_bytes())
 
 
 def _report(found: list[tuple[Mutant, Outcome]], drawn: int) -> None:
@@ -223,7 +233,7 @@ def _report(found: list[tuple[Mutant, Outcome]], drawn: int) -> None:
     reasons = {(e["file"], e["was"], e["became"]): e["why"] for e in TABLE["equivalent"]}
     known, open_ = [], []
     for m in survivors:
-        why = reasons.get((m.file, *m.change((SOURCE / m.file).read_bytes())))
+        why = reasons.get((m.file, *m.change((source() / m.file).read_bytes())))
         known.append((m, why)) if why else open_.append(m)
     if known:
         print("\nsurvivors that are no mistakes:")

@@ -39,7 +39,10 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {shown(value)}")
-    found = float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        found = -math.inf if isinstance(value, Integral) and int(value) < 0 else math.inf
     low, high = (float(v) for v in interval[1:-1].split(","))
     above = found >= low if interval[0] == "[" else found > low
     below = found <= high if interval[-1] == "]" else found < high
@@ -109,6 +112,19 @@ def finite(name: str, value: Any, *shape: int | str | EllipsisType) -> "Tensor":
     return found
 
 
+def interval(name: str, value: Any) -> tuple[float, float]:
+    """The value as (low, high), two finite numbers of which the first is lower.
+
+    Raises:
+        TypeError: it is no pair of numbers.
+        ValueError: another count of them, or low is not below high.
+    """
+    instance(name, value, tuple, list)
+    if len(value) != 2 or not number(f"{name}[0]", value[0]) < number(f"{name}[1]", value[1]):
+        raise ValueError(f"{name} must be (low, high) with low below high, got {value}")
+    return value[0], value[1]
+
+
 def instance(name: str, value: Any, *kinds: type) -> Any:
     """The value, if it is of one of these classes.
 
@@ -143,11 +159,15 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{hint}")
+    got = repr(value) if isinstance(value, str) else shown(value)
+    raise ValueError(f"{name} must be one of {', '.join(names)}, got {got}{hint}")
 
 
 def shown(value: Any) -> str:
     """The value in a few words, with its type."""
-    text = repr(value)
     kind = type(value).__name__
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4300 digits
+        return kind
     return kind if value is None or len(text) > 40 or "\n" in text else f"{kind} {text}"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import function, instance, integer, number, tensor
+from denoising_diffusion.checks import function, instance, integer, interval, tensor
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
@@ -68,9 +68,7 @@ class GaussianDiffusion(nn.Module):
         given = isinstance(prediction, Prediction)
         self._prediction = prediction if given else tables.bound("prediction", prediction)()
         self._check_finite()
-        if clip is not None and not number("clip", clip[0]) < number("clip", clip[1]):
-            raise ValueError(f"clip must be (low, high) with low below high, got {clip}")
-        self.clip = clip
+        self.clip = None if clip is None else interval("clip", clip)
         self.data_shape = tuple(data_shape)
         self.denoise_fn = denoise_fn
         self._columns: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -93,7 +91,7 @@ class GaussianDiffusion(nn.Module):
         Raises:
             ValueError: shapes that differ, or a time outside [0, T].
         """
-        _check_same_shape("noise", noise, x_start)
+        _check_same_shape("noise", noise, "x_start", x_start)
         alpha, sigma = self.schedule.at(t, like=x_start)
         return alpha * x_start + sigma * noise
 
@@ -108,7 +106,8 @@ class GaussianDiffusion(nn.Module):
         Raises:
             ValueError: shapes that differ, or a t below 1 on the host.
         """
-        _check_same_shape("x", x, x_start)
+        _check_same_shape("x", x, "x_start", x_start)
+        tensor("t", t, holds="numbers")
         if t.device.type == "cpu" and bool((t < 1).any()):
             raise ValueError(f"t must lie in 1..{self.num_timesteps}, got {t.min().item():.6g}")
         alpha, sigma = self.schedule.at(t, like=x)
@@ -120,13 +119,13 @@ class GaussianDiffusion(nn.Module):
 
     def predict_start_from_noise(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_start = (x - sigma_t noise) / alpha_t, the inverse of `q_sample`; all (b, *data)."""
-        _check_same_shape("noise", noise, x)
+        _check_same_shape("noise", noise, "x", x)
         alpha, sigma = self.schedule.at(t, like=x)
         return (x - sigma * noise) / alpha
 
     def predict_noise_from_start(self, x: Tensor, t: Tensor, x_start: Tensor) -> Tensor:
         """noise = (x - alpha_t x_start) / sigma_t, for t > 0; all (b, *data)."""
-        _check_same_shape("x_start", x_start, x)
+        _check_same_shape("x_start", x_start, "x", x)
         alpha, sigma = self.schedule.at(t, like=x)
         self._check_above_0(t)
         return (x - alpha * x_start) / sigma
@@ -158,12 +157,14 @@ class GaussianDiffusion(nn.Module):
             ValueError: shapes that differ, a time outside (0, T], or a loss that answers neither
                 per element nor per sample.
         """
-        _check_same_shape("noise", noise, x_start)
+        _check_same_shape("noise", noise, "x_start", x_start)
         self._check_sample(x_start)
+        function("loss", loss)
         alpha, sigma, _, _, of_start, of_noise = self._rows(t, x_start)
         x = alpha * x_start + sigma * noise
         output = self._answer(x, t, alpha, sigma, conditions)
-        values = loss(output, of_start * x_start + of_noise * noise)
+        target = of_start * x_start + of_noise * noise
+        values = tensor("the answer of loss", loss(output, target))
         if values.shape == output.shape:
             return values.flatten(1).mean(1)
         if values.shape == output.shape[:1]:
@@ -253,7 +254,9 @@ class GaussianDiffusion(nn.Module):
             )
 
 
-def _check_same_shape(name: str, value: Tensor, like: Tensor) -> None:
-    tensor(name, value, holds="numbers")
-    if value.shape != tensor("the data", like, holds="numbers").shape:
-        raise ValueError(f"{name} must have shape {tuple(like.shape)}, got {tuple(value.shape)}")
+def _check_same_shape(name: str, value: Tensor, other: str, like: Tensor) -> None:
+    tensor(other, like, holds="numbers")
+    if tensor(name, value, holds="numbers").shape != like.shape:
+        raise ValueError(
+            f"{name} must have shape {tuple(like.shape)}, got {tuple(value.shape)}, unlike {other}"
+        )

@@ -48,8 +48,14 @@ class EMA:
         """Move towards the weights that `model` has after optimiser step `step`, counted from 1.
 
         Raises:
-            ValueError: a step below 1.
+            ValueError: a step below 1, or a model with other parameters than the one copied.
+            TypeError: a model that is no module, or a step that is no integer.
         """
+        instance("model", model, nn.Module)
+        if [p.shape for p in model.parameters()] != [p.shape for p in self.model.parameters()]:
+            raise ValueError(
+                "model must have parameters of the shapes of the one that was copied, got others"
+            )
         decay = self.decay(integer("step", step, 1))
         for own, other in zip(self.model.parameters(), model.parameters(), strict=True):
             own.lerp_(other, 1 - decay)

@@ -67,7 +67,7 @@ class ClassifierFreeGuidance:
         if self.scale == 0:
             return self.denoise(x, t, nothing)
         both = self.denoise(torch.cat([x, x]), t.repeat(2), torch.cat([labels, nothing]))
-        cond, uncond = both.chunk(2)
+        cond, uncond = tensor("the answer of denoise", both).chunk(2)
         return uncond + self.scale * (cond - uncond)
 
 
@@ -83,7 +83,8 @@ def clipped(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser
     """
     function("denoise", denoise)
     for name, limit in (("low", low), ("high", high)):
-        instance(name, limit, float, int)
+        if not isinstance(limit, float):
+            number(name, limit)
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}")
     return lambda x, t: denoise(x, t).clamp(low, high)
@@ -100,6 +101,8 @@ def drop_labels(labels: Tensor, prob: float, generator: torch.Generator | None =
         ValueError: prob outside [0, 1].
     """
     tensor("labels", labels, holds="integers")
+    if generator is not None:
+        instance("generator", generator, torch.Generator)
     number("prob", prob, "[0, 1]")
     dropped = torch.rand(labels.shape, generator=generator) < prob
     return labels.masked_fill(dropped.to(labels.device), UNLABELLED)

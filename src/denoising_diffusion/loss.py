@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import function, instance, integer, number
-from denoising_diffusion.data.rows import Rows
+from denoising_diffusion.checks import function, instance, integer, number, tensor
+from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.diffusion import GaussianDiffusion, Loss, squared_error
 from denoising_diffusion.distributed import all_sum, drawn, rank, world_size
 from denoising_diffusion.guidance import UNLABELLED
@@ -91,15 +91,20 @@ class DiffusionLoss:
         instance("the model of a DiffusionLoss", model, GaussianDiffusion)
         assert isinstance(model, GaussianDiffusion)
         x = batch[0]
-        t = drawn(len(x), lambda n: self.times(model.schedule, n, generator))
+        t = drawn(len(x), lambda n: self._times(model.schedule, n, generator))
         noise = drawn(len(x), lambda n: torch.randn(n, *x.shape[1:], generator=generator))
         conditions = self.conditions(batch, generator)
+        instance("the answer of conditions", conditions, tuple, list)
         losses = model.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
         if self.weight is not None:
             alpha, sigma = model.schedule(t)
-            factor = self.weight(2 * (alpha.log() - sigma.log())) * model.x_start_factor(t)
+            weight = self.weight(2 * (alpha.log() - sigma.log()))
+            factor = tensor("the answer of weight", weight, len(x)) * model.x_start_factor(t)
             losses = losses * factor.to(losses.device, losses.dtype)
         return losses.mean()
+
+    def _times(self, schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
+        return tensor("the answer of times", self.times(schedule, n, generator), n, holds="numbers")
 
 
 @torch.no_grad()
@@ -116,7 +121,14 @@ def held_out_loss(
         data: rows (x, *conditions).
         error: as in `DiffusionLoss`.
         rows: examples at a time.
+
+    Raises:
+        TypeError: arguments of other types.
+        ValueError: no data, or rows below 1.
     """
+    instance("the model", model, GaussianDiffusion)
+    function("error", error)
+    data = as_rows(data)
     count, step = len(data), integer("rows", rows, 1) * world_size()
     generator = stream(0, "validation")
     strata = torch.randperm(count, generator=generator)

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import instance, integer
+from denoising_diffusion.checks import function, instance, integer, interval, tensor
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, clipped
 from denoising_diffusion.samplers import Sampler, Step, ddim, ddpm, last, time_grid
@@ -53,6 +53,8 @@ def sample(
     Raises:
         TypeError, ValueError: arguments of another type or beyond their limits, at the call.
     """
+    instance("the model", model, GaussianDiffusion)
+    function("sampler", sampler)
     if denoise is None:
         denoise = clipped(model.denoise, *model.clip) if model.clip else model.denoise
     if times is None:
@@ -72,7 +74,7 @@ def start(
         ValueError: num below 1.
     """
     instance("the model", d, GaussianDiffusion)
-    integer("num", num, 1)
+    integer("first", first, 0, 2**32 - integer("num", num, 1))
     noise = SampleNoise(base_seed(seed), range(first, first + num))
     parameter = next(d.parameters(), torch.empty(0))
     dtype = torch.promote_types(parameter.dtype, torch.float32)
@@ -98,6 +100,7 @@ def denoiser(
     Raises:
         ValueError: a guidance_scale other than 1 without labels.
     """
+    instance("the model", d, GaussianDiffusion)
     if labels is not None:
         estimate: Denoiser = ClassifierFreeGuidance(d.denoise, labels, guidance_scale)
     elif guidance_scale == 1:
@@ -106,7 +109,8 @@ def denoiser(
         raise ValueError(f"guidance_scale {guidance_scale} needs labels to guide towards")
     if clip is False:
         return estimate
-    return clipped(estimate, *((d.clip or (-1.0, 1.0)) if clip is True else clip))
+    own = d.clip or (-1.0, 1.0)
+    return clipped(estimate, *(own if clip is True else interval("clip", clip)))
 
 
 def p_sample(
@@ -118,6 +122,7 @@ def p_sample(
 ) -> Step:
     """One ancestral step from t to t - 1 with the noise given; x and noise are (b, *data)."""
     estimate = denoiser(d, **guided)
+    _check_noise(noise, x)
     return next(ddpm(estimate, d.schedule, x, [t, t - 1], randn_like=lambda _: noise))
 
 
@@ -133,7 +138,16 @@ def ddim_sample(
 ) -> Step:
     """One DDIM step from t to t_next < t with the noise given; x and noise are (b, *data)."""
     estimate = denoiser(d, **guided)
+    _check_noise(noise, x)
     return next(ddim(estimate, d.schedule, x, [t, t_next], eta=eta, randn_like=lambda _: noise))
+
+
+def _check_noise(noise: Tensor, x: Tensor) -> None:
+    tensor("x", x, "b", ..., holds="floats")
+    if tensor("noise", noise, holds="floats").shape != x.shape:
+        raise ValueError(
+            f"noise must have the shape of x, {tuple(x.shape)}, got {tuple(noise.shape)}"
+        )
 
 
 def p_sample_loop(

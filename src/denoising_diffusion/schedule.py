@@ -117,10 +117,13 @@ class Schedule:
                 f"({alpha[0].item():.4g}, {sigma[0].item():.4g})"
             )
         angle = torch.atan2(sigma, alpha)
-        if not bool((angle.diff() > 0).all()) or not bool((alpha >= 0).all()):
+        wrong = (~((angle.diff() > 0) & (alpha[1:] >= 0))).nonzero()
+        if len(wrong):
+            t = int(wrong[0]) + 1
             raise ValueError(
                 "the signal-to-noise ratio alpha² / sigma² must fall strictly with t and alpha "
-                "must not be negative"
+                f"must not be negative, got alpha {alpha[t].item():.4g} and sigma "
+                f"{sigma[t].item():.4g} at t = {t}"
             )
         object.__setattr__(self, "alpha", alpha)
         object.__setattr__(self, "sigma", sigma)
@@ -171,7 +174,10 @@ class Schedule:
         """
         a = _column("alpha_cumprod", alpha_cumprod)
         if not bool(((a >= 0) & (a < 1)).all() and (a.diff() < 0).all()):
-            raise ValueError("alpha_cumprod must lie in [0, 1) and fall strictly with t")
+            raise ValueError(
+                "alpha_cumprod must lie in [0, 1) and fall strictly with t, got values from "
+                f"{a.min().item():.4g} to {a.max().item():.4g}"
+            )
         a = torch.cat([torch.ones(1, dtype=torch.float64), a])
         return cls(a.sqrt(), (1 - a).sqrt(), 4)
 
@@ -206,11 +212,12 @@ class Schedule:
         They lie on the device of `like`, in float64 if it is float64 and else in float32. The
         look-up never waits for the device, so times outside [0, T] are refused on the host only.
         """
-        tensor("like", like)
+        tensor("like", like, "b", ...)
         tensor("t", t, holds="numbers")
         if t.shape != like.shape[:1]:
             raise ValueError(
-                f"t must have shape ({like.shape[0]},), one time per sample, got {tuple(t.shape)}"
+                f"t must have shape ({like.shape[0]},), one time per sample of like, got "
+                f"{tuple(t.shape)}"
             )
         if t.device.type == "cpu":
             self.check_times(t)

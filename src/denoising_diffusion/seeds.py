@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import instance, integer, tensor
 
 # PyTorch's CPU generator takes only the low 32 bits of a seed. Adding the index to a hash of
 # (seed, purpose) therefore gives 2³² streams that are certain to differ, where hashing all three
@@ -26,7 +26,8 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
     """
     if integer("seed", seed) < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed}")
-    if not 0 <= index < _STREAMS:
+    instance("purpose", purpose, str)
+    if not 0 <= integer("index", index) < _STREAMS:
         raise ValueError(f"index must lie in [0, 2**32), got {index}")
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed((int.from_bytes(digest, "little") + index) % _STREAMS)
@@ -49,6 +50,7 @@ class SampleNoise:
     """
 
     def __init__(self, seed: int, indices: range | list[int]) -> None:
+        instance("indices", indices, range, list)
         self._generators = [stream(seed, "sample", i) for i in indices]
         self._buffer = torch.empty(0)
         self._position = 0
@@ -60,8 +62,11 @@ class SampleNoise:
         Raises:
             ValueError: another number of samples, or another shape than in the first call.
         """
-        if len(like) != len(self._generators):
-            raise ValueError(f"got {len(like)} samples for {len(self._generators)} streams")
+        if len(tensor("like", like, "b", ..., holds="floats")) != len(self._generators):
+            raise ValueError(
+                f"like must hold one sample per stream, got {len(like)} samples for "
+                f"{len(self._generators)} streams"
+            )
         if self._shape not in (None, like.shape[1:]):
             raise ValueError(
                 f"got samples of shape {tuple(like.shape[1:])} after {tuple(self._shape or ())}"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from denoising_diffusion.checks import function, instance, integer, number
+from denoising_diffusion.checks import function, instance, integer, number, tensor
 from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.distributed import all_sum, share, world_size
 from denoising_diffusion.ema import EMA
@@ -94,7 +94,10 @@ def train(
         number("max_grad_norm", max_grad_norm, "(0, inf)")
     if learning_rate is not None:
         function("learning_rate", learning_rate)
-    options = _Options(loss, optimizer, averages or {}, learning_rate, max_grad_norm)
+    kept: Mapping[str, EMA] = {} if averages is None else instance("averages", averages, Mapping)
+    for name, average in kept.items():
+        instance(f"averages[{name!r}]", average, EMA)
+    options = _Options(loss, optimizer, kept, learning_rate, max_grad_norm)
     return _steps(model, rows, options, range(start, steps), batch_size, seed)
 
 
@@ -102,7 +105,10 @@ def _check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
     instance("optimizer", optimizer, Optimizer)
     own = {id(p) for p in model.parameters()}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-        raise ValueError("optimizer holds no parameter of the model, so nothing would be trained")
+        raise ValueError(
+            "optimizer holds no parameter of the model, so nothing would be trained, got "
+            f"{type(optimizer).__name__} over others"
+        )
 
 
 class _Options(NamedTuple):
@@ -150,7 +156,12 @@ class _Scored(nn.Module):
         self.model, self.loss = model, loss
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        return self.loss(self.model, batch, generator)
+        value = tensor("the answer of loss", self.loss(self.model, batch, generator))
+        if value.ndim != 0:
+            raise ValueError(
+                f"the answer of loss must be a scalar, of shape (), got {tuple(value.shape)}"
+            )
+        return value
 
 
 def _scored(model: nn.Module, loss: BatchLoss) -> Callable[[Batch, torch.Generator], Tensor]:

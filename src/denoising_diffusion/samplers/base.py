@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import function, instance, tensor
+from denoising_diffusion.checks import function, instance, number, tensor
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.schedule import Schedule
 
@@ -86,7 +86,7 @@ def _steps(estimate: Estimate, x: Tensor, rows: list[Row], move: Move) -> Iterat
 
 def _checked(schedule: Schedule, times: Sequence[float], up: bool) -> list[float]:
     instance("times", times, list, tuple, range)
-    values = [float(instance("a time", t, int, float)) for t in times]
+    values = [_time(i, t) for i, t in enumerate(times)]
     schedule.check_times(torch.tensor(values, dtype=torch.float64))
     falls = all(now > then for now, then in pairwise(values))
     rises = up and len(values) > 1 and values[0] > 0 and all(a < b for a, b in pairwise(values))
@@ -94,6 +94,11 @@ def _checked(schedule: Schedule, times: Sequence[float], up: bool) -> list[float
         rest = "; they may also rise from above 0" if up else ""
         raise ValueError(f"times must be at least two and fall strictly, got {values}{rest}")
     return values
+
+
+def _time(i: int, value: float) -> float:
+    # A float that is not finite is refused with all that lie outside the range.
+    return value if isinstance(value, float) else number(f"times[{i}]", value)
 
 
 def noise_like(randn_like: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -122,9 +127,9 @@ def last(steps: Iterable[Step]) -> Step:
     Raises:
         ValueError: there is none.
     """
-    kept = deque(steps, maxlen=1)
+    kept = deque(instance("steps", steps, Iterable), maxlen=1)
     if not kept:
-        raise ValueError("the walk has no steps")
+        raise ValueError("steps must hold at least one, got none")
     return kept[0]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import number
+from denoising_diffusion.checks import function, number
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.samplers.base import Estimate, Row, Step, noise_like, posterior_std, walk
 from denoising_diffusion.schedule import Schedule
@@ -45,6 +45,7 @@ def ddim(
         TypeError, ValueError: as `samplers.base.walk`; an eta outside [0, 1].
     """
     number("eta", eta, "[0, 1]")
+    function("randn_like", randn_like)
 
     def move(estimate: Estimate, x: Tensor, now: Row, then: Row) -> Step:
         x_start = estimate(x, now)
