@@ -255,6 +255,9 @@ def read_tensors(path: str | Path) -> Stored:
 def _opened(path: str | Path, framework: str) -> Stored:
     from safetensors import SafetensorError, safe_open
 
+    given: Any = path
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(f"path must be a str or PathLike, got {type(path).__name__}")
     try:
         open_regular(path, _MOST_WEIGHTS).close()
         with safe_open(path, framework=framework) as file:

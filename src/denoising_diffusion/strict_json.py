@@ -102,7 +102,7 @@ def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
 
 
 def _wrong(where: str, needed: str, got: object) -> ValueError:
-    return ValueError(f"{where} must be {needed}, got {got!r}")
+    return ValueError(f"{where} must be {needed}, got {' '.join(repr(got).split())}")
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

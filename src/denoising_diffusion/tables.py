@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from denoising_diffusion.checks import function, one_of
+from denoising_diffusion.checks import function, instance, one_of, shown
 from denoising_diffusion.strict_json import read_value
 
 Target = str | Callable[..., Any]
@@ -97,6 +97,7 @@ def register(table: str, name: str, target: Target) -> None:
         TypeError: a target that is neither callable nor a string.
     """
     rows = TABLES[one_of("table", table, TABLES)]
+    instance("name", name, str)
     if not isinstance(target, str):
         function("target", target)
     if rows.get(name, target) != target:
@@ -128,7 +129,7 @@ def name_of(choice: Choice | Mapping[str, Any], where: str) -> str:
     """
     name = choice.get("kind", choice.get("name")) if isinstance(choice, Mapping) else choice
     if not isinstance(name, str):
-        raise ValueError(f"{where} must be a name, or an object with one, got {choice!r}")
+        raise ValueError(f"{where} must be a name, or an object with one, got {shown(choice)}")
     return name
 
 

@@ -57,7 +57,7 @@ def _count(name: str, rows: Any) -> int:
     refusal = TypeError(f"{name} must be Rows, such as a TensorDataset, got {shown(rows)}")
     try:
         count = len(rows)
-        plain = isinstance(rows, list | tuple | dict | str)
+        plain = isinstance(rows, list | tuple | dict | str | bytes)
         row = rows[torch.zeros(1, dtype=torch.int64)] if count or plain else (torch.zeros(1),)
     except (TypeError, LookupError) as error:
         raise refusal from error
