@@ -1,6 +1,7 @@
 """What the files of a run were made from: one JSON, which speaks of a file before it is written."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ class Artefacts:
         files.write(path, content)
 
     def _key(self, path: Path) -> str:
-        whole, folder = path.resolve(), self.folder.resolve()
-        return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
+        # Relative even outside the run, so that equal runs have equal records.
+        return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
 
     def _read(self) -> dict[str, Any]:
         """The record; what is damaged in it counts as missing, and is made again."""

@@ -1,13 +1,14 @@
 """Run: a folder that explains itself, and one object. Its description needs no torch."""
 
 import json
+import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import one_of
+from denoising_diffusion.checks import instance, one_of
 from denoising_diffusion.config import Facts, RunConfig
 from denoising_diffusion.files import (
     Stored,
@@ -43,7 +44,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(instance("the run folder", path, str, os.PathLike))
         self.config_file = self.path / "config.json"
         self.history_file = self.path / "history.jsonl"
         self.checkpoint_file = self.path / "checkpoint.safetensors"

@@ -131,7 +131,7 @@ def _begin(run: Run, config: RunConfig, model: GaussianDiffusion, say: Say) -> N
     kind = tables.resolve("kind", config.facts.kind)(config.facts)
     config = resolve_precision(config, model, learned(config, run.data), kind.half)
     if distributed.is_main():
-        if run.path.exists() and any(run.path.iterdir()):
+        if run.path.exists() and not _just_begun(run.path):
             say(f"the old run is now {move_aside(run.path)}")
         run.create(config)
     distributed.barrier()
