@@ -220,7 +220,7 @@ def _recipes() -> None:
 
 
 def _info(run: Run) -> None:
-    config, facts, history = run.config, run.facts, run.read_history()
+    config, facts, history = run.config, run.facts, run.history.read()
     s, timesteps = config.sampling, config.schedule.get("timesteps", 100)
     shape = " × ".join(map(str, facts.shape))
     rows = [

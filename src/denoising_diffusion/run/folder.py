@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion import tables
 from denoising_diffusion.checks import instance, one_of
@@ -21,6 +21,7 @@ from denoising_diffusion.files import (
     write_tensors,
 )
 from denoising_diffusion.run.artefacts import Artefacts, Origin
+from denoising_diffusion.run.history import History
 from denoising_diffusion.strict_json import first_difference, read_config, to_json
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(instance("the run folder", path, str, os.PathLike))
         self.config_file = self.path / "config.json"
-        self.history_file = self.path / "history.jsonl"
+        self.history = History(self.path / "history.jsonl")
         self.checkpoint_file = self.path / "checkpoint.safetensors"
         self.model_file = self.path / "model.safetensors"
         self.evaluation_file = self.path / "evaluation.json"
@@ -195,30 +196,6 @@ class Run:
         """Write another configuration."""
         write(self.config_file, to_json(config).encode())
         self.config = config
-
-    def append_history(self, row: dict[str, Any]) -> None:
-        """Add a line to the history."""
-        with self.history_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def read_history(self) -> list[dict[str, Any]]:
-        """All whole lines of the history; a kill may have cut the last one."""
-        if not self.history_file.exists():
-            return []
-        rows: list[dict[str, Any]] = []
-        for line in self.history_file.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(cast("dict[str, Any]", json.loads(line)))
-            except json.JSONDecodeError:
-                break
-        return rows
-
-    def cut_history(self, step: int) -> None:
-        """Drop the lines after this step, which a continued run writes again."""
-        kept = [json.dumps(r) + "\n" for r in self.read_history() if r["step"] <= step]
-        content = "".join(kept).encode()
-        if self.history_file.exists() and self.history_file.read_bytes() != content:
-            write(self.history_file, content)
 
     def read_checkpoint(self) -> Stored | None:
         """The last checkpoint, or None before the first.

@@ -160,7 +160,7 @@ class Trainer:
         if not is_main():
             return
         row = {"step": self.step, "epoch": epoch, "loss": loss, "val_loss": held_out, "lr": lr}
-        self.run.append_history(row)
+        self.run.history.append(row)
         bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}", val=f"{held_out:.4f}")
         epochs = self.config.epochs
         if epoch * PREVIEWS // epochs > (epoch - 1) * PREVIEWS // epochs:
@@ -185,7 +185,7 @@ class Trainer:
             self.pending = list(pending)
             self.step, self.seconds = stored.notes["step"], float(stored.notes["seconds"])
         if is_main():
-            self.run.cut_history(self.step)
+            self.run.history.cut(self.step)
 
     def export(self) -> None:
         """Write the weights that sampling uses."""

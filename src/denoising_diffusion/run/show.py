@@ -245,7 +245,7 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     steps = list(walk(run, model, wish))
     names = names_of(run, wish)
     made: Mapping[str, Image | list[Image]] = {
-        "history.png": plot_history(run.read_history()),
+        "history.png": plot_history(run.history.read()),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),

@@ -245,7 +245,7 @@ def _check_same(run: Run, config: RunConfig) -> None:
 
 def _change(run: Run, model: GaussianDiffusion, config: RunConfig, epochs: int | None) -> None:
     """Write down another place of the data, or number of epochs, whose needs are checked first."""
-    done = [row["epoch"] for row in run.read_history()]
+    done = [row["epoch"] for row in run.history.read()]
     if epochs is not None:
         if done and epochs < done[-1]:
             raise ValueError(f"epochs must be at least {done[-1]}, which are done, got {epochs}")
