@@ -27,6 +27,8 @@ SECONDS_BETWEEN_CHECKPOINTS = 300.0
 # Several processes ask one another this rarely, for it makes each wait for the slowest.
 STEPS_BETWEEN_QUESTIONS = 10
 PREVIEWS = 10
+LINES = 100
+"""At most so many lines on epochs are printed off a terminal."""
 
 
 @dataclass
@@ -163,6 +165,9 @@ class Trainer:
         self.run.history.append(row)
         bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}", val=f"{held_out:.4f}")
         epochs = self.config.epochs
+        if bar.disable and epoch * LINES // epochs > (epoch - 1) * LINES // epochs:
+            text = f"epoch {epoch:,} of {epochs:,}, loss {loss:.4f}, held-out {held_out:.4f}"
+            print(f"ddpm: {text}, {self.seconds:,.0f} s", file=sys.stderr)
         if epoch * PREVIEWS // epochs > (epoch - 1) * PREVIEWS // epochs:
             self.preview(model, epoch)
 
