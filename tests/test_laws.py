@@ -10,7 +10,7 @@ from torch import nn
 import denoising_diffusion as dd
 from denoising_diffusion import loss as losses
 from denoising_diffusion.data.curves import SPIRAL, Arc
-from denoising_diffusion.edm import edm_schedule, log_normal_times
+from denoising_diffusion.edm import edm_prediction, edm_schedule, log_normal_times
 from denoising_diffusion.ema import warmed_up
 from denoising_diffusion.metrics import FrechetEstimate, Memorisation, judge
 from denoising_diffusion.metrics.points import closest_on_curve
@@ -175,3 +175,41 @@ def test_a_judge_is_trained_as_published(side: int, monkeypatch, tmp_path):
     for step in (1, 2, steps):
         expected = 1e-3 if lenet else 2e-3 * (steps + 1 - step) / steps
         assert taken["learning_rate"](step) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_batch_of_one_row_is_a_row_and_batches_may_end_with_one():
+    seen = []
+
+    def loss(model, batch, generator):
+        seen.extend(batch[0][:, 0].tolist())
+        return model(batch[0]).mean()
+
+    rows = torch.arange(5.0)[:, None]
+    for size in (1, 3):  # the second batch of 3 ends with the first row of another epoch
+        seen.clear()
+        net = nn.Linear(1, 1)
+        sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+        list(dd.train(net, loss, (rows,), sgd, steps=5, batch_size=size, seed=0))
+        assert len(seen) == 5 * size
+        assert sorted(seen[:5]) == rows[:, 0].tolist()
+
+
+def test_statistics_are_kept_in_double_precision():
+    given = dd.FeatureStatistics(5, X[0].clone().requires_grad_(), torch.eye(3))
+    assert given.mean.dtype == given.scatter.dtype == torch.float64
+    assert not given.mean.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:this schedule does not reach noise")
+def test_edm_is_that_of_the_paper_without_options():
+    one, sigma = torch.ones(1, dtype=torch.float64), torch.tensor([0.7], dtype=torch.float64)
+    skip, out = edm_prediction().coefficients(one, sigma)
+    assert skip.item() == pytest.approx(0.25 / (0.49 + 0.25), rel=1e-14)
+    assert out.item() == pytest.approx(0.7 * 0.5 / (0.49 + 0.25) ** 0.5, rel=1e-14)
+    low = log_normal_times(edm_schedule(), 200, dd.stream(0, "t"), mean=-6.2, std=0.1)
+    assert 1 <= low.min() < 1.2
+
+
+def test_only_a_diffusion_model_starts():
+    with pytest.raises(TypeError, match="the model must be a GaussianDiffusion, got Linear"):
+        start(nn.Linear(2, 2), 3, 0)
