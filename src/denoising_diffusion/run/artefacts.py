@@ -50,7 +50,8 @@ class Artefacts:
 
     def _key(self, path: Path) -> str:
         # Relative even outside the run, so that equal runs have equal records.
-        return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
+        whole = os.path.join(os.path.realpath(path.parent), path.name)
+        return Path(os.path.relpath(whole, os.path.realpath(self.folder))).as_posix()
 
     def _read(self) -> dict[str, Any]:
         """The record; what is damaged in it counts as missing, and is made again."""

@@ -1,6 +1,7 @@
 """The history of a run: a line of JSON for every epoch."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _row(line: bytes) -> dict[str, Any] | None:
     """The line as a row of ours, or None."""
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError):
+        right = all(type(row[k]) in kinds and math.isfinite(row[k]) for k, kinds in _KEYS.items())
+    except (ValueError, RecursionError, TypeError, KeyError, OverflowError):
         return None
-    right = isinstance(row, dict) and all(type(row.get(k)) in kinds for k, kinds in _KEYS.items())
     return row if right else None

@@ -15,6 +15,7 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.run.build import (
+    build_averages,
     build_diffusion,
     build_loss,
     build_network,
@@ -59,6 +60,7 @@ def preflight(
     config = replace(config, facts=facts_of(seen))
     _check_buildable(config, device)
     model = build_diffusion(config)
+    build_averages(config, model)
     assert config.facts is not None
     config = replace(config, facts=replace(config.facts, parameters=count_parameters(model)))
     request = _check_sampling(config, data, out, evaluate)
