@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, number
+from denoising_diffusion.checks import MAX_TIMESTEPS, integer, number
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
@@ -16,10 +16,10 @@ def edm_schedule(
     sigma^(1/rho) grows evenly with t (eq. 5 read backwards).
 
     Raises:
-        ValueError: fewer than 2 timesteps, numbers that are not above 0, or sigma_min not below
+        ValueError: timesteps outside 2..10⁶, numbers that are not above 0, or sigma_min not below
             sigma_max.
     """
-    integer("timesteps", timesteps, 2)
+    integer("timesteps", timesteps, 2, MAX_TIMESTEPS)
     number("sigma_min", sigma_min, "(0, inf)")
     number("rho", rho, "(0, inf)")
     if not sigma_min < number("sigma_max", sigma_max, "(0, inf)"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import one_of
+from denoising_diffusion.checks import checked, one_of
 from denoising_diffusion.config import Facts, RunConfig
 from denoising_diffusion.files import (
     Stored,
@@ -42,6 +42,7 @@ class Run:
         path: the folder; it need not exist yet.
     """
 
+    @checked
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config_file = self.path / "config.json"
@@ -272,6 +273,7 @@ def weights_prefix(average: str) -> str:
     return "model." if average == RAW else f"average.{average}."
 
 
+@checked
 def load(
     run_folder: str | Path, *, average: str | None = None, device: str = "auto"
 ) -> "GaussianDiffusion":
