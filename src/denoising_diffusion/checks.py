@@ -28,7 +28,7 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
     if (low is not None and number < low) or (high is not None and number > high):
         takes = f"be at least {low}" if high is None else f"be at most {high}"
         takes = takes if None in (low, high) else f"lie in {low}..{high}"
-        got = number if number.bit_length() < 99 else shown(value)
+        got = number if number.bit_length() < 99 else f"one of {number.bit_length()} bits"
         raise ValueError(f"{name} must {takes}, got {got}")
     return number
 
@@ -44,8 +44,9 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
         raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
         found = float(value)
+        got = f"{found:g}"
     except OverflowError:  # an integer of 400 digits
-        raise ValueError(f"{name} must fit a float, got {shown(value)}") from None
+        found, got = math.nan, "one too large for a float"
     low, high = (float(v) for v in interval[1:-1].split(","))
     above = found >= low if interval[0] == "[" else found > low
     below = found <= high if interval[-1] == "]" else found < high
@@ -57,7 +58,7 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
         takes = f"be a finite number {'>=' if interval[0] == '[' else 'above'} {low:g}"
     else:
         takes = "be a number" if interval[0] == "[" else "be a finite number"
-    raise ValueError(f"{name} must {takes}, got {found:g}")
+    raise ValueError(f"{name} must {takes}, got {got}")
 
 
 def tensor(name: str, value: Any, *shape: int | str | EllipsisType, holds: str = "") -> "Tensor":

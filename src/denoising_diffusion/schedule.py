@@ -194,7 +194,7 @@ class Schedule:
         Raises:
             ValueError: a t outside [0, T].
         """
-        t = _host("t", t)
+        t = _host("t", t, f"[0, {self.num_timesteps}]")
         self.check_times(t)
         return _look_up(self._table(torch.device("cpu"), torch.float64), t)
 
@@ -207,7 +207,8 @@ class Schedule:
         count = len(tensor("like", like, "b", ...))
         if tensor("t", t, holds="numbers").shape != (count,):
             raise ValueError(
-                f"t must have shape ({count},), one time per sample of like, got {tuple(t.shape)}"
+                f"t must have shape ({count},), one time per sample of the batch (like), got "
+                f"{tuple(t.shape)}"
             )
         if t.device.type == "cpu":
             self.check_times(t)
@@ -280,8 +281,8 @@ def _column(name: str, values: Tensor) -> Tensor:
     return values.detach().cpu().double()
 
 
-def _host(name: str, value: Tensor | float) -> Tensor:
-    """Numbers of any shape, float64 on the host."""
+def _host(name: str, value: Tensor | float, interval: str = "[-inf, inf]") -> Tensor:
+    """A number in the interval, or numbers of any shape; float64 on the host."""
     if not isinstance(value, Tensor):
-        return torch.tensor(number(name, value, "[-inf, inf]"), dtype=torch.float64)
+        return torch.tensor(number(name, value, interval), dtype=torch.float64)
     return tensor(name, value, holds="numbers").detach().to("cpu", torch.float64)

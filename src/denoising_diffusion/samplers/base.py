@@ -79,8 +79,8 @@ def _steps(estimate: Estimate, x: Tensor, rows: list[Row], move: Move) -> Iterat
 
 def _checked(schedule: Schedule, times: Sequence[float], up: bool) -> list[float]:
     instance("times", times, list, tuple, range)
-    values = [number(f"times[{i}]", t, "[-inf, inf]") for i, t in enumerate(times)]
-    schedule.check_times(torch.tensor(values, dtype=torch.float64))
+    span = f"[0, {schedule.num_timesteps}]"
+    values = [number(f"times[{i}]", t, span) for i, t in enumerate(times)]
     falls = all(now > then for now, then in pairwise(values))
     rises = up and len(values) > 1 and values[0] > 0 and all(a < b for a, b in pairwise(values))
     if len(values) < 2 or not (falls or rises):
