@@ -156,7 +156,8 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{hint}")
+    got = repr(value) if isinstance(value, str) else shown(value)
+    raise ValueError(f"{name} must be one of {', '.join(names)}, got {got}{hint}")
 
 
 def flag(name: str, value: Any) -> bool:
