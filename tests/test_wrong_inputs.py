@@ -230,7 +230,11 @@ CALLS = {
     "edm_schedule": (
         edm_schedule,
         {"timesteps": 5},
-        {"timesteps": [*NO_STEPS, 1], "rho": [*NO_NUMBER, 0, -1], "sigma_min": [*NO_NUMBER, 0, 90]},
+        {
+            "timesteps": [*NO_STEPS, 1],
+            "rho": [*NO_NUMBER, 0, -1, 1e300, 1e-3],
+            "sigma_min": [*NO_NUMBER, 0, 90],
+        },
     ),
     "rectified_flow": (rectified_flow, {"timesteps": 5}, {"timesteps": NO_STEPS}),
     "sample": (
