@@ -99,7 +99,7 @@ def test_a_run_can_name_all_of_it():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: edm_schedule(timesteps=1), "timesteps must be at least 2, got 1"),
+        (lambda: edm_schedule(timesteps=1), "timesteps must lie in 2..1000000, got 1"),
         (lambda: edm_schedule(sigma_min=90), "sigma_min must be below sigma_max, got 90"),
         (lambda: edm_prediction(sigma_data=0.0), "sigma_data must be a finite number above 0"),
         (lambda: edm_weight(torch.zeros(1), sigma_data=math.nan), "sigma_data must be a finite"),

@@ -209,7 +209,7 @@ def test_too_few_images_are_scored_as_far_as_they_go(tmp_path):
     options = ["train", "numbers", "--data", "mine", "--config", "small.json", "--out", "run"]
     done = ddpm(*options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "24 samples are scored, not 10,000" in done.stderr
+    assert "24 samples will be scored, not 10,000" in done.stderr
     out = tmp_path / "order.png"
     labels = ["2", "0", "2", "1", "0"]
     done = ddpm("sample", "run", "--label", *labels, "--num", 5, "--out", out, cwd=tmp_path)

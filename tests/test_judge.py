@@ -178,9 +178,10 @@ def test_a_cache_that_cannot_be_used_costs_a_warning(tmp_path, monkeypatch, brie
         monkeypatch.setattr("denoising_diffusion.files.cache_folder", homeless)
     again = trouble == "homeless"  # it was looked for in vain, too
     first = pytest.warns(UserWarning, match="home directory.*trained") if again else nothing()
-    with first, pytest.warns(UserWarning, match="the classifier cannot be kept: "):
+    with first, pytest.warns(UserWarning, match="the classifier cannot be kept: ") as told:
         found = of(*patterns())
     assert 0 <= found.accuracy <= 1
+    assert told[-1].filename == __file__
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 

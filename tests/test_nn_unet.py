@@ -296,8 +296,10 @@ def test_networks_start_from_the_seeds_weights():
 
 
 def test_more_than_five_levels_warn():
-    with pytest.warns(UserWarning, match="6 channel_multipliers"):
+    with pytest.warns(UserWarning, match="6 channel_multipliers") as found:
         UNet(1, 8, 10, channel_multipliers=(1,) * 6)
+        UNet.for_data((1, 64, 64), 10, None, model_channels=8, channel_multipliers=(1,) * 6)
+    assert [w.filename for w in found] == [__file__] * 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         UNet(1, 8, 10, channel_multipliers=(1,) * 5)

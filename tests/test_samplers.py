@@ -269,9 +269,9 @@ def test_time_grid_refuses_more_steps_than_timesteps(num_steps: int):
         ([], "times must be at least two and fall strictly, got"),
         ([5, 5], "times must be at least two and fall strictly, got"),
         ([5, 3, 4], "times must be at least two and fall strictly, got"),
-        ([101, 3], r"times must lie in \[0, 100\], got values from 3 to 101"),
-        ([3, -1], r"times must lie in \[0, 100\], got values from -1 to 3"),
-        ([3, math.nan], r"times must lie in \[0, 100\]"),
+        ([101, 3], r"times\[0\] must lie in \[0, 100\], got 101"),
+        ([3, -1], r"times\[1\] must lie in \[0, 100\], got -1"),
+        ([3, math.nan], r"times\[1\] must lie in \[0, 100\], got nan"),
     ],
 )
 def test_times_are_refused_when_the_sampler_is_called(sample, times, message: str):

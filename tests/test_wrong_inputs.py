@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import denoising_diffusion as dd
+from denoising_diffusion.edm import edm_schedule
 from denoising_diffusion.ema_power import power
+from denoising_diffusion.rectified_flow import rectified_flow
 from denoising_diffusion.sampling import denoiser
 
 SCHEDULE = dd.Schedule.from_betas(dd.cosine_beta_schedule(6))
@@ -30,6 +32,7 @@ IMAGES = np.zeros((2, 4, 4, 1), np.uint8)
 
 NO_INTEGER = [None, "5", 1.5, True, [1], math.nan]
 NO_COUNT = [*NO_INTEGER, 0, -3]
+NO_STEPS = [*NO_COUNT, 10**6 + 1, 10**400]
 NO_SEED = [None, "5", 1.5, True, [1], -1]
 NO_NUMBER = [None, 10**400, "0.5", [0.5], 1j, True, math.nan]
 NO_SHARE = [*NO_NUMBER, -0.1, 1.1, math.inf]
@@ -62,7 +65,20 @@ NO_WALK = {
     "denoise": [*NO_FUNCTION, lambda x, t: x[:1], lambda x, t: None],
     "schedule": [None, "cosine", 6, SIGNAL],
     "x": [None, "x", [0.0], 3, X > 0, X.long(), torch.tensor(1.0)],
-    "times": [None, 3, "630", [6], [], [0, 3], [3, 3], [7, 0], [6, -1], [6, math.nan], [6, "0"]],
+    "times": [
+        None,
+        3,
+        "630",
+        [6],
+        [],
+        [0, 3],
+        [3, 3],
+        [7, 0],
+        [6, -1],
+        [6, math.nan],
+        [6, "0"],
+        [10**400, 0],
+    ],
     "randn_like": [*NO_FUNCTION, lambda x: x[:1], lambda x: None],
 }
 TRAIN = {"data": (X,), "steps": 2, "batch_size": 2, "seed": 0}
@@ -75,7 +91,7 @@ CALLS = {
         dd.linear_beta_schedule,
         {"num_timesteps": 50},
         {
-            "num_timesteps": [*NO_COUNT, 19],
+            "num_timesteps": [*NO_STEPS, 19],
             "beta_start": [*NO_SHARE, 0],
             "beta_end": [*NO_SHARE, 0],
         },
@@ -84,7 +100,7 @@ CALLS = {
         dd.cosine_beta_schedule,
         {"num_timesteps": 50},
         {
-            "num_timesteps": NO_COUNT,
+            "num_timesteps": NO_STEPS,
             "s": [*NO_NUMBER, -0.1, math.inf],
             "max_beta": [*NO_SHARE, 0],
         },
@@ -110,12 +126,12 @@ CALLS = {
     "schedule(t)": (
         SCHEDULE.__call__,
         {"t": 3},
-        {"t": [None, "3", [3], 1j, True, -1, 7, math.nan, T > 0, T + 9]},
+        {"t": [None, "3", [3], 1j, True, -1, 7, 10**400, math.nan, T > 0, T + 9]},
     ),
     "schedule.time": (
         SCHEDULE.time,
         {"log_snr": 0.0},
-        {"log_snr": [None, "3", [3], 1j, True, -99.0, math.nan, T > 0]},
+        {"log_snr": [None, "3", [3], 1j, True, -99.0, 10**400, math.nan, T > 0]},
     ),
     "schedule.at": (
         SCHEDULE.at,
@@ -168,6 +184,11 @@ CALLS = {
             "loss": [*NO_FUNCTION, lambda a, b: a[:1], lambda a, b: None],
         },
     ),
+    "x_start_factor": (
+        MODEL.x_start_factor,
+        {"t": T},
+        {"t": [None, "2", [2.0], 10**400, -1, 7, T > 0, T + 9, -T]},
+    ),
     "bound": (
         lambda denoise, condition: dd.bound(denoise, condition),
         {"denoise": NET, "condition": LABELS},
@@ -204,8 +225,18 @@ CALLS = {
     "time_grid": (
         dd.time_grid,
         {"num_timesteps": 6, "num_steps": 3},
-        {"num_timesteps": [*NO_COUNT, 2], "num_steps": [*NO_COUNT, 7]},
+        {"num_timesteps": [*NO_STEPS, 2], "num_steps": [*NO_COUNT, 7, 10**400]},
     ),
+    "edm_schedule": (
+        edm_schedule,
+        {"timesteps": 5},
+        {
+            "timesteps": [*NO_STEPS, 1],
+            "rho": [*NO_NUMBER, 0, -1, 1e300, 1e-3],
+            "sigma_min": [*NO_NUMBER, 0, 90],
+        },
+    ),
+    "rectified_flow": (rectified_flow, {"timesteps": 5}, {"timesteps": NO_STEPS}),
     "sample": (
         step(dd.sample),
         {"model": MODEL, "num": 2, "seed": 0},
@@ -213,7 +244,7 @@ CALLS = {
             "model": NO_MODEL,
             "num": NO_COUNT,
             "seed": NO_SEED[1:],
-            "first": NO_SEED,
+            "first": [*NO_SEED, 2**32 - 1, 10**400],
             "times": NO_WALK["times"][1:],
             "sampler": NO_FUNCTION,
             "denoise": NO_WALK["denoise"][1:],
@@ -296,7 +327,7 @@ CALLS = {
     "stream": (
         dd.stream,
         {"seed": 0, "purpose": "x", "index": 0},
-        {"seed": NO_SEED, "purpose": [None, 3], "index": [*NO_SEED, 2**32]},
+        {"seed": NO_SEED, "purpose": [None, 3], "index": [*NO_SEED, 2**32, 10**400]},
     ),
     "SampleNoise": (
         lambda **given: dd.SampleNoise(**given)(X),

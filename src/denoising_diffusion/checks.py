@@ -28,12 +28,13 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
     if (low is not None and number < low) or (high is not None and number > high):
         takes = f"be at least {low}" if high is None else f"be at most {high}"
         takes = takes if None in (low, high) else f"lie in {low}..{high}"
-        raise ValueError(f"{name} must {takes}, got {number}")
+        got = number if number.bit_length() < 99 else f"one of {number.bit_length()} bits"
+        raise ValueError(f"{name} must {takes}, got {got}")
     return number
 
 
 def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
-    """The value as a float in an interval such as "[0, 1)"; a number that is not finite is in none.
+    """The value as a float in an interval such as "[0, 1)"; infinity lies in "[-inf, inf]".
 
     Raises:
         TypeError: it is no real number; bool is none.
@@ -43,20 +44,21 @@ def number(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
         raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
         found = float(value)
+        got = f"{found:g}"
     except OverflowError:  # an integer of 400 digits
-        found = math.inf
+        found, got = math.nan, "one too large for a float"
     low, high = (float(v) for v in interval[1:-1].split(","))
     above = found >= low if interval[0] == "[" else found > low
     below = found <= high if interval[-1] == "]" else found < high
-    if above and below and math.isfinite(found):
+    if above and below:
         return found
     if math.isfinite(high):
         takes = f"lie in {interval}"
     elif math.isfinite(low):
         takes = f"be a finite number {'>=' if interval[0] == '[' else 'above'} {low:g}"
     else:
-        takes = "be a finite number"
-    raise ValueError(f"{name} must {takes}, got {found:g}")
+        takes = "be a number" if interval[0] == "[" else "be a finite number"
+    raise ValueError(f"{name} must {takes}, got {got}")
 
 
 def tensor(name: str, value: Any, *shape: int | str | EllipsisType, holds: str = "") -> "Tensor":
@@ -154,7 +156,8 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{hint}")
+    got = repr(value) if isinstance(value, str) else shown(value)
+    raise ValueError(f"{name} must be one of {', '.join(names)}, got {got}{hint}")
 
 
 def flag(name: str, value: Any) -> bool:
@@ -210,13 +213,18 @@ def within(name: str, value: "Tensor", low: float, high: float) -> "Tensor":
 
 def shown(value: Any) -> str:
     """The value in a few words, with its type."""
-    text = repr(value)
     kind = type(value).__name__
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4300 digits
+        return kind
     return kind if value is None or len(text) > 40 or "\n" in text else f"{kind} {text}"
 
 
 Count = Annotated[int, 1]
 """At least 1."""
+MAX_TIMESTEPS = 10**6
+Timesteps = Annotated[int, 1, MAX_TIMESTEPS]
 Sizes = Annotated[Sequence[int], sizes]
 Positive = Annotated[float, "(0, inf)"]
 Share = Annotated[float, "[0, 1]"]

@@ -66,7 +66,7 @@ class GaussianDiffusion(nn.Module):
         given = isinstance(prediction, Prediction)
         self._prediction = prediction if given else tables.bound("prediction", prediction)()
         self._check_finite()
-        self.clip = None if clip is None else _check_clip(clip, data_shape)
+        self.clip = None if clip is None else check_clip(clip, data_shape)
         self.data_shape = tuple(data_shape)
         self.denoise_fn = denoise_fn
         self._columns: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -89,7 +89,7 @@ class GaussianDiffusion(nn.Module):
         Raises:
             ValueError: shapes that differ, or a time outside [0, T].
         """
-        _check_same_shape("noise", noise, x_start)
+        check_alike("noise", noise, "x_start", x_start)
         alpha, sigma = self.schedule.at(t, like=x_start)
         return alpha * x_start + sigma * noise
 
@@ -104,7 +104,7 @@ class GaussianDiffusion(nn.Module):
         Raises:
             ValueError: shapes that differ, or a t below 1 on the host.
         """
-        _check_same_shape("x", x, x_start)
+        check_alike("x", x, "x_start", x_start)
         alpha, sigma = self.schedule.at(t, like=x)
         if t.device.type == "cpu" and bool((t < 1).any()):
             raise ValueError(f"t must lie in 1..{self.num_timesteps}, got {t.min().item():.6g}")
@@ -116,13 +116,13 @@ class GaussianDiffusion(nn.Module):
 
     def predict_start_from_noise(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_start = (x - sigma_t noise) / alpha_t, the inverse of `q_sample`; all (b, *data)."""
-        _check_same_shape("noise", noise, x)
+        check_alike("noise", noise, "x", x)
         alpha, sigma = self.schedule.at(t, like=x)
         return (x - sigma * noise) / alpha
 
     def predict_noise_from_start(self, x: Tensor, t: Tensor, x_start: Tensor) -> Tensor:
         """noise = (x - alpha_t x_start) / sigma_t, for t > 0; all (b, *data)."""
-        _check_same_shape("x_start", x_start, x)
+        check_alike("x_start", x_start, "x", x)
         alpha, sigma = self.schedule.at(t, like=x)
         self._check_above_0(t)
         return (x - alpha * x_start) / sigma
@@ -154,8 +154,8 @@ class GaussianDiffusion(nn.Module):
             ValueError: shapes that differ, a time outside (0, T], or a loss that answers neither
                 per element nor per sample.
         """
-        _check_same_shape("noise", noise, x_start)
-        tensor("x", x_start, "b", *self.data_shape, holds="numbers")
+        check_alike("noise", noise, "x_start", x_start)
+        tensor("x_start", x_start, "b", *self.data_shape, holds="numbers")
         alpha, sigma, _, _, of_start, of_noise = self._rows(t, x_start)
         x = alpha * x_start + sigma * noise
         output = self._answer(x, t, alpha, sigma, conditions)
@@ -239,7 +239,13 @@ class GaussianDiffusion(nn.Module):
             )
 
 
-def _check_clip(clip: tuple[Limit, Limit], data_shape: Sizes) -> tuple[Limit, Limit]:
+def check_clip(clip: tuple[Limit, Limit], data_shape: Sizes) -> tuple[Limit, Limit]:
+    """The two limits of samples of this shape, lists made tuples.
+
+    Raises:
+        TypeError, ValueError: they are no (low, high) with low below high, finite, each a number or
+            one per column.
+    """
     low, high = (tuple(v) if isinstance(v, list) else v for v in sequence("clip", clip, count=2))
     for value in (
         v for limit in (low, high) for v in (limit if isinstance(limit, tuple) else (limit,))
@@ -257,5 +263,14 @@ def _check_clip(clip: tuple[Limit, Limit], data_shape: Sizes) -> tuple[Limit, Li
     return low, high
 
 
-def _check_same_shape(name: str, value: Tensor, like: Tensor) -> None:
-    tensor(name, value, *tensor("the data", like, "b", ..., holds="numbers").shape, holds="numbers")
+def check_alike(name: str, value: Tensor, other: str, like: Tensor) -> None:
+    """Refuse what are not two tensors (b, ...) of numbers, in one shape.
+
+    Raises:
+        TypeError, ValueError: they are not.
+    """
+    tensor(other, like, "b", ..., holds="numbers")
+    if tensor(name, value, holds="numbers").shape != like.shape:
+        raise ValueError(
+            f"{name} must have shape {tuple(like.shape)}, got {tuple(value.shape)}, unlike {other}"
+        )

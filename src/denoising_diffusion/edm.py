@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, number
+from denoising_diffusion.checks import MAX_TIMESTEPS, integer, number
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
@@ -16,16 +16,21 @@ def edm_schedule(
     sigma^(1/rho) grows evenly with t (eq. 5 read backwards).
 
     Raises:
-        ValueError: fewer than 2 timesteps, numbers that are not above 0, or sigma_min not below
-            sigma_max.
+        ValueError: timesteps outside 2..10⁶, numbers that are not above 0, sigma_min not below
+            sigma_max, or numbers so extreme that two sigmas are equal in float64.
     """
-    integer("timesteps", timesteps, 2)
+    integer("timesteps", timesteps, 2, MAX_TIMESTEPS)
     number("sigma_min", sigma_min, "(0, inf)")
     number("rho", rho, "(0, inf)")
     if not sigma_min < number("sigma_max", sigma_max, "(0, inf)"):
         raise ValueError(f"sigma_min must be below sigma_max, got {sigma_min} and {sigma_max}")
-    ends = (sigma_min ** (1 / rho), sigma_max ** (1 / rho))
-    sigma = torch.linspace(*ends, timesteps, dtype=torch.float64) ** rho
+    low, high = (torch.tensor([sigma_min, sigma_max], dtype=torch.float64) ** (1 / rho)).tolist()
+    sigma = torch.linspace(low, high, timesteps, dtype=torch.float64) ** rho
+    if not bool((sigma.diff() > 0).all() and sigma.isfinite().all() and sigma[0] > 0):
+        raise ValueError(
+            f"sigma must rise at every one of {timesteps} timesteps in float64, got rho {rho:g}, "
+            f"sigma_min {sigma_min:g} and sigma_max {sigma_max:g}"
+        )
     return Schedule(torch.ones(timesteps + 1), torch.cat([sigma.new_zeros(1), sigma]))
 
 

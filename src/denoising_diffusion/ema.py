@@ -49,8 +49,11 @@ class EMA:
         """Move towards the weights that `model` has after optimiser step `step`, counted from 1.
 
         Raises:
-            ValueError: a step below 1.
+            TypeError: a model that is no module, or a step that is no integer.
+            ValueError: a step below 1, or a model with other parameters than the one copied.
         """
+        if [p.shape for p in model.parameters()] != [p.shape for p in self.model.parameters()]:
+            raise ValueError("model must have parameters of the copied one's shapes, got others")
         decay = self.decay(step)
         for own, other in zip(self.model.parameters(), model.parameters(), strict=True):
             own.lerp_(other, 1 - decay)

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import Share, checked, instance, integers, tensor
+from denoising_diffusion.checks import Share, checked, integers, number, tensor
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """(x of shape (b, ...), t of shape (b,)) -> an estimate of x_start in the shape of x."""
@@ -67,7 +67,7 @@ class ClassifierFreeGuidance:
         if self.scale == 0:
             return self.denoise(x, t, nothing)
         both = self.denoise(torch.cat([x, x]), t.repeat(2), torch.cat([labels, nothing]))
-        cond, uncond = both.chunk(2)
+        cond, uncond = tensor("the answer of denoise", both).chunk(2)
         return uncond + self.scale * (cond - uncond)
 
 
@@ -107,7 +107,7 @@ def check_limits(low: Limit, high: Limit) -> tuple[Tensor, Tensor]:
     """
     for name, limit in (("low", low), ("high", high)):
         for value in limit if isinstance(limit, tuple) else (limit,):
-            instance(name, value, float, int)
+            number(name, value, "[-inf, inf]")
     least, most = (torch.tensor(limit, dtype=torch.float64) for limit in (low, high))
     if least.ndim and most.ndim and len(least) != len(most):
         raise ValueError(f"low and high have {len(least)} and {len(most)} columns")

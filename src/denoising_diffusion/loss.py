@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import Count, checked, instance, number
-from denoising_diffusion.data.rows import Rows
+from denoising_diffusion.checks import Count, checked, instance, number, sequence, tensor
+from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.diffusion import GaussianDiffusion, Loss, squared_error
 from denoising_diffusion.distributed import all_sum, drawn, rank, world_size
 from denoising_diffusion.guidance import UNLABELLED
@@ -85,15 +85,19 @@ class DiffusionLoss:
         """The mean loss of a batch (x, ...): a scalar."""
         d: GaussianDiffusion = instance("the model of a DiffusionLoss", model, GaussianDiffusion)
         x = batch[0]
-        t = drawn(len(x), lambda n: self.times(d.schedule, n, generator))
+        t = drawn(len(x), lambda n: self._times(d.schedule, n, generator))
         noise = drawn(len(x), lambda n: torch.randn(n, *x.shape[1:], generator=generator))
-        conditions = self.conditions(batch, generator)
+        conditions = sequence("the answer of conditions", self.conditions(batch, generator))
         losses = d.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
         if self.weight is not None:
             alpha, sigma = d.schedule(t)
-            factor = self.weight(2 * (alpha.log() - sigma.log())) * d.x_start_factor(t)
+            weight = self.weight(2 * (alpha.log() - sigma.log()))
+            factor = tensor("the answer of weight", weight, len(x)) * d.x_start_factor(t)
             losses = losses * factor.to(losses.device, losses.dtype)
         return losses.mean()
+
+    def _times(self, schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
+        return tensor("the answer of times", self.times(schedule, n, generator), n, holds="numbers")
 
 
 @checked
@@ -111,7 +115,12 @@ def held_out_loss(
         data: rows (x, *conditions).
         error: as in `DiffusionLoss`.
         rows: examples at a time.
+
+    Raises:
+        TypeError: arguments of other types.
+        ValueError: no data, or rows below 1.
     """
+    data = as_rows(data)
     count, step = len(data), rows * world_size()
     generator = stream(0, "validation")
     strata = torch.randperm(count, generator=generator)

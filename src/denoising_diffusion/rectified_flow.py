@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import MAX_TIMESTEPS, integer
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
@@ -12,9 +12,11 @@ def rectified_flow(*, timesteps: int = 100) -> Schedule:
     """x = (1 − t / T) x_0 + t / T · noise: alpha falls to 0 as evenly as sigma rises to 1.
 
     Raises:
-        ValueError: timesteps below 1.
+        ValueError: timesteps outside 1..10⁶.
     """
-    t = torch.linspace(0, 1, integer("timesteps", timesteps, 1) + 1, dtype=torch.float64)
+    t = torch.linspace(
+        0, 1, integer("timesteps", timesteps, 1, MAX_TIMESTEPS) + 1, dtype=torch.float64
+    )
     return Schedule(1 - t, t)
 
 

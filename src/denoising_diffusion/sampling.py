@@ -7,11 +7,11 @@ from typing import Annotated, TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import Count, checked
-from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.checks import Count, checked, integer
+from denoising_diffusion.diffusion import GaussianDiffusion, check_alike, check_clip
 from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, Limit, clipped
 from denoising_diffusion.samplers import Sampler, Step, ddim, ddpm, last, time_grid
-from denoising_diffusion.seeds import SampleNoise, base_seed
+from denoising_diffusion.seeds import STREAMS, SampleNoise, base_seed
 
 Clip = bool | tuple[Limit, Limit]
 """True for the range [-1, 1], a pair for another, False for none."""
@@ -64,15 +64,16 @@ def sample(
 
 @checked
 def start(
-    d: GaussianDiffusion, num: Count, seed: int | None, first: int = 0
+    d: GaussianDiffusion, num: Annotated[int, 1, STREAMS], seed: int | None, first: int = 0
 ) -> tuple[Tensor, SampleNoise]:
     """x_T of samples first .. first + num - 1 of this seed, and the source of their later noise.
 
     x_T is (num, *data_shape), scaled by sigma_T, on the model's device.
 
     Raises:
-        ValueError: num below 1.
+        ValueError: num below 1, first below 0, or more than 2³² samples.
     """
+    integer("first", first, 0, STREAMS - num)
     noise = SampleNoise(base_seed(seed), range(first, first + num))
     parameter = next(d.parameters(), torch.empty(0))
     dtype = torch.promote_types(parameter.dtype, torch.float32)
@@ -97,7 +98,8 @@ def denoiser(
         clip: the range of x_start; True is the model's own, [-1, 1] where it knows none.
 
     Raises:
-        ValueError: a guidance_scale other than 1 without labels.
+        TypeError, ValueError: arguments of another type or beyond their limits; a guidance_scale
+            other than 1 without labels.
     """
     if labels is not None:
         estimate: Denoiser = ClassifierFreeGuidance(d.denoise, labels, guidance_scale)
@@ -107,14 +109,17 @@ def denoiser(
         raise ValueError(f"guidance_scale {guidance_scale} needs labels to guide towards")
     if clip is False:
         return estimate
-    return clipped(estimate, *((d.clip or (-1.0, 1.0)) if clip is True else clip))
+    own = d.clip or (-1.0, 1.0)
+    return clipped(estimate, *(own if clip is True else check_clip(clip, d.data_shape)))
 
 
 def p_sample(
     d: GaussianDiffusion, x: Tensor, t: int, noise: Tensor, **guided: Unpack[Guided]
 ) -> Step:
     """One ancestral step from t to t - 1 with the noise given; x and noise are (b, *data)."""
-    return next(ddpm(denoiser(d, **guided), d.schedule, x, [t, t - 1], randn_like=lambda _: noise))
+    estimate = denoiser(d, **guided)
+    check_alike("noise", noise, "x", x)
+    return next(ddpm(estimate, d.schedule, x, [t, t - 1], randn_like=lambda _: noise))
 
 
 def ddim_sample(
@@ -129,6 +134,7 @@ def ddim_sample(
 ) -> Step:
     """One DDIM step from t to t_next < t with the noise given; x and noise are (b, *data)."""
     estimate = denoiser(d, **guided)
+    check_alike("noise", noise, "x", x)
     return next(ddim(estimate, d.schedule, x, [t, t_next], eta=eta, randn_like=lambda _: noise))
 
 

@@ -1,14 +1,14 @@
 """Noise schedules: how much signal and how much noise there is at every time."""
 
 import math
-import warnings
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import Count, checked, exact, instance, tensor
+from denoising_diffusion.checks import Timesteps, checked, exact, number, tensor
+from denoising_diffusion.warn import warn
 
 # Above this remainder of signal a sampler that starts from pure noise starts from a distribution
 # that the forward process never reached (Lin et al. 2023, arXiv:2305.08891).
@@ -20,7 +20,7 @@ Beta = Annotated[float, "(0, 1]"]
 
 @checked
 def linear_beta_schedule(
-    num_timesteps: Count, beta_start: Beta = 1e-4, beta_end: Beta = 0.02
+    num_timesteps: Timesteps, beta_start: Beta = 1e-4, beta_end: Beta = 0.02
 ) -> Tensor:
     """Betas that grow linearly, scaled by 1000 / T so that every T destroys about as much signal.
 
@@ -30,7 +30,8 @@ def linear_beta_schedule(
         float64, shape (T,), beta_1 .. beta_T.
 
     Raises:
-        ValueError: T < 1, limits outside (0, 1], or a T so small that scaling lifts beta above 1.
+        ValueError: T outside 1..10⁶, limits outside (0, 1], or a T so small that scaling lifts beta
+            above 1.
     """
     scale = 1000 / num_timesteps
     largest = scale * max(beta_start, beta_end)
@@ -46,7 +47,7 @@ def linear_beta_schedule(
 
 @checked
 def cosine_beta_schedule(
-    num_timesteps: Count, s: Annotated[float, "[0, inf)"] = 0.008, max_beta: Beta = 0.999
+    num_timesteps: Timesteps, s: Annotated[float, "[0, inf)"] = 0.008, max_beta: Beta = 0.999
 ) -> Tensor:
     """Betas whose alpha_cumprod is a squared cosine (Nichol & Dhariwal 2021, eq. 17).
 
@@ -57,7 +58,7 @@ def cosine_beta_schedule(
         float64, shape (T,), beta_1 .. beta_T.
 
     Raises:
-        ValueError: T < 1, s < 0 or not finite, max_beta outside (0, 1].
+        ValueError: T outside 1..10⁶, s < 0 or not finite, max_beta outside (0, 1].
     """
     u = torch.linspace(0, 1, num_timesteps + 1, dtype=torch.float64)
     f = torch.cos((u + s) / (1 + s) * (math.pi / 2)) ** 2
@@ -88,7 +89,6 @@ class Schedule:
     Args:
         alpha: (T + 1,), the share of signal, falling from 1, never negative.
         sigma: (T + 1,), the standard deviation of the noise, 0 in row 0.
-        stacklevel: of the warning about signal that is left at T.
 
     Raises:
         ValueError: tables of unequal length, a first row other than (1, 0), or a signal-to-noise
@@ -97,10 +97,9 @@ class Schedule:
 
     alpha: Annotated[Tensor, exact]
     sigma: Annotated[Tensor, exact]
-    stacklevel: InitVar[int] = 4
     _tables: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False)
 
-    def __post_init__(self, stacklevel: int) -> None:
+    def __post_init__(self) -> None:
         alpha, sigma = self.alpha, self.sigma
         if alpha.ndim != 1 or alpha.shape != sigma.shape or len(alpha) < 2:
             raise ValueError(
@@ -113,19 +112,21 @@ class Schedule:
                 f"({alpha[0].item():.4g}, {sigma[0].item():.4g})"
             )
         angle = torch.atan2(sigma, alpha)
-        if not bool((angle.diff() > 0).all()) or not bool((alpha >= 0).all()):
+        wrong = (~((angle.diff() > 0) & (alpha[1:] >= 0))).nonzero()
+        if len(wrong):
+            t = int(wrong[0]) + 1
             raise ValueError(
                 "the signal-to-noise ratio alpha² / sigma² must fall strictly with t and alpha "
-                "must not be negative"
+                f"must not be negative, got alpha {alpha[t].item():.4g} and sigma "
+                f"{sigma[t].item():.4g} at t = {t}"
             )
         remainder = (alpha[-1] ** 2 / (alpha[-1] ** 2 + sigma[-1] ** 2)).item()
         if remainder > MAX_TERMINAL_SIGNAL:
-            warnings.warn(
+            warn(
                 f"this schedule does not reach noise: alpha² / (alpha² + sigma²) is "
                 f"{remainder:.4g} at T = {self.num_timesteps} (at most {MAX_TERMINAL_SIGNAL:g} is "
                 f"advised), so x_T keeps {math.sqrt(remainder):.3g} of the data, while samplers "
-                "start from noise alone",
-                stacklevel=stacklevel,
+                "start from noise alone"
             )
 
     def __repr__(self) -> str:
@@ -154,7 +155,7 @@ class Schedule:
         # log1p and expm1 keep sigma exact for tiny betas, where 1 - prod(1 - beta) cancels.
         log_alpha_cumprod = torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-b)])
         log_alpha_cumprod = log_alpha_cumprod.cumsum(0)
-        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt(), 5)
+        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt())
 
     @classmethod
     def from_alpha_cumprod(cls, alpha_cumprod: Tensor) -> "Schedule":
@@ -165,9 +166,12 @@ class Schedule:
         """
         a = _column("alpha_cumprod", alpha_cumprod)
         if not bool(((a >= 0) & (a < 1)).all() and (a.diff() < 0).all()):
-            raise ValueError("alpha_cumprod must lie in [0, 1) and fall strictly with t")
+            raise ValueError(
+                "alpha_cumprod must lie in [0, 1) and fall strictly with t, got values from "
+                f"{a.min().item():.4g} to {a.max().item():.4g}"
+            )
         a = torch.cat([torch.ones(1, dtype=torch.float64), a])
-        return cls(a.sqrt(), (1 - a).sqrt(), 5)
+        return cls(a.sqrt(), (1 - a).sqrt())
 
     @property
     def num_timesteps(self) -> int:
@@ -190,7 +194,7 @@ class Schedule:
         Raises:
             ValueError: a t outside [0, T].
         """
-        t = _host("t", t)
+        t = _host("t", t, f"[0, {self.num_timesteps}]")
         self.check_times(t)
         return _look_up(self._table(torch.device("cpu"), torch.float64), t)
 
@@ -200,7 +204,12 @@ class Schedule:
         They lie on the device of `like`, in float64 if it is float64 and else in float32. The
         look-up never waits for the device, so times outside [0, T] are refused on the host only.
         """
-        tensor("t", t, *tensor("like", like, "b", ...).shape[:1], holds="numbers")
+        count = len(tensor("like", like, "b", ...))
+        if tensor("t", t, holds="numbers").shape != (count,):
+            raise ValueError(
+                f"t must have shape ({count},), one time per sample of the batch (like), got "
+                f"{tuple(t.shape)}"
+            )
         if t.device.type == "cpu":
             self.check_times(t)
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
@@ -272,8 +281,8 @@ def _column(name: str, values: Tensor) -> Tensor:
     return values.detach().cpu().double()
 
 
-def _host(name: str, value: Tensor | float) -> Tensor:
-    """Numbers of any shape, float64 on the host."""
+def _host(name: str, value: Tensor | float, interval: str = "[-inf, inf]") -> Tensor:
+    """A number in the interval, or numbers of any shape; float64 on the host."""
     if not isinstance(value, Tensor):
-        return torch.tensor(float(instance(name, value, Tensor, float, int)), dtype=torch.float64)
+        return torch.tensor(number(name, value, interval), dtype=torch.float64)
     return tensor(name, value, holds="numbers").detach().to("cpu", torch.float64)

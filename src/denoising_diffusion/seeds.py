@@ -1,38 +1,43 @@
 """Random streams: the one place that turns (seed, purpose, index) into a torch.Generator."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, tensor
+from denoising_diffusion.checks import checked, tensor
 
 # PyTorch's CPU generator takes only the low 32 bits of a seed. Adding the index to a hash of
 # (seed, purpose) therefore gives 2³² streams that are certain to differ, where hashing all three
 # would make two of 10,000 samples equal in one run of a hundred.
-_STREAMS = 2**32
+STREAMS = 2**32
 
 # Numbers are drawn in blocks of this many, whatever the batch or the number of steps, because
 # torch.randn(n) depends on n: a stream must not change with what is asked of it.
 _BLOCK = 256
 
 
-def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
+Seed = Annotated[int, 0]
+
+
+@checked
+def stream(seed: Seed, purpose: str, index: Annotated[int, 0, STREAMS - 1] = 0) -> torch.Generator:
     """A CPU generator for this index of this purpose; equal arguments give equal numbers.
 
     Raises:
+        TypeError: arguments of other types.
         ValueError: a negative seed, or an index outside [0, 2³²).
     """
-    integer("seed", seed, 0)
-    integer("index", index, 0, _STREAMS - 1)
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest()
-    return torch.Generator().manual_seed((int.from_bytes(digest, "little") + index) % _STREAMS)
+    return torch.Generator().manual_seed((int.from_bytes(digest, "little") + index) % STREAMS)
 
 
-def base_seed(seed: int | None) -> int:
+@checked
+def base_seed(seed: Seed | None) -> int:
     """The seed itself, or one drawn from torch's global generator, so torch.manual_seed governs."""
-    return int(torch.randint(2**31, ()).item()) if seed is None else integer("seed", seed, 0)
+    return int(torch.randint(2**31, ()).item()) if seed is None else seed
 
 
 class SampleNoise:
@@ -46,7 +51,8 @@ class SampleNoise:
         indices: the index of each sample of the batch, in order.
     """
 
-    def __init__(self, seed: int, indices: range | list[int]) -> None:
+    @checked
+    def __init__(self, seed: Seed, indices: Sequence[int]) -> None:
         self._generators = [stream(seed, "sample", i) for i in indices]
         self._buffer = torch.empty(0)
         self._position = 0
@@ -58,7 +64,7 @@ class SampleNoise:
         Raises:
             ValueError: another number of samples, or another shape than in the first call.
         """
-        tensor("like", like, len(self._generators), *(self._shape or (...,)))
+        tensor("like", like, len(self._generators), *(self._shape or (...,)), holds="floats")
         self._shape = like.shape[1:]
         if self._position == len(self._buffer):
             self._fill()

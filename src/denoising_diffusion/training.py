@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from denoising_diffusion.checks import Count, Positive, checked, number
+from denoising_diffusion.checks import Count, Positive, checked, instance, number, tensor
 from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.distributed import all_sum, share, world_size
 from denoising_diffusion.ema import EMA
@@ -87,7 +87,12 @@ def train(
     mine = share(batch_size)  # refuses here what would otherwise fail at the first step
     own = {id(p) for p in model.parameters()}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-        raise ValueError("optimizer holds no parameter of the model, so nothing would be trained")
+        raise ValueError(
+            "optimizer holds no parameter of the model, so nothing would be trained, got "
+            f"{type(optimizer).__name__} over others"
+        )
+    for name, average in (averages or {}).items():
+        instance(f"averages[{name!r}]", average, EMA)
 
     def walk() -> Iterator[TrainStep]:
         order, scored = _Order(len(rows), seed), _scored(model, loss)
@@ -121,7 +126,10 @@ class _Scored(nn.Module):
         self.model, self.loss = model, loss
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        return self.loss(self.model, batch, generator)
+        value = tensor("the answer of loss", self.loss(self.model, batch, generator))
+        if value.ndim:
+            raise ValueError(f"the answer of loss must be a scalar, got {tuple(value.shape)}")
+        return value
 
 
 def _scored(model: nn.Module, loss: BatchLoss) -> Callable[[Batch, torch.Generator], Tensor]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from denoising_diffusion.metrics._checks import rows
 from denoising_diffusion.nn import LeNet5, SmallClassifier
 from denoising_diffusion.progress import progress
 from denoising_diffusion.training import Batch, train
+from denoising_diffusion.warn import warn
 
 _PART = 1000
 """Images that are read at a time."""
@@ -193,7 +193,7 @@ def _kept(key: dict[str, Any], fresh: Judge) -> Judge | None:
         accuracy = number("accuracy", stored.notes.get("accuracy"), "[0, 1]")
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        warnings.warn(f"{reason}; the classifier is trained again", stacklevel=3)
+        warn(f"{reason}; the classifier is trained again")
         return None
     fresh.model.eval()
     return replace(fresh, accuracy=accuracy)
@@ -205,4 +205,4 @@ def _keep(key: dict[str, Any], found: Judge) -> None:
         notes = {"key": key, "accuracy": found.accuracy}
         files.write_tensors(_file(key), found.model.state_dict(), notes)
     except (OSError, RuntimeError) as error:
-        warnings.warn(f"the classifier cannot be kept: {error}", stacklevel=3)
+        warn(f"the classifier cannot be kept: {error}")

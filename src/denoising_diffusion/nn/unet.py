@@ -1,6 +1,5 @@
 """The U-Net, built by nesting skip connections."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict, Unpack
 
@@ -16,6 +15,7 @@ from denoising_diffusion.nn.chain import Conditional, ConditionalChain, Conditio
 from denoising_diffusion.nn.convolution import convolution
 from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
+from denoising_diffusion.warn import warn
 
 _MAX_LEVELS = 5
 
@@ -91,11 +91,9 @@ class UNet(Conditional):
         divides("block_groups", block_groups, model_channels, "model_channels")
         levels, emb = len(channel_multipliers), 4 * model_channels
         if levels > _MAX_LEVELS:
-            warnings.warn(
+            warn(
                 f"{levels} channel_multipliers: each level beyond the first halves the size of "
-                f"the data, and more than {_MAX_LEVELS} leave little of it",
-                UserWarning,
-                stacklevel=3,
+                f"the data, and more than {_MAX_LEVELS} leave little of it"
             )
         self.in_channels, self.out_channels = in_channels, out_channels or in_channels
         self.dims, self.num_classes, self.combine, self.pad = dims, num_classes, combine, pad

@@ -1,14 +1,13 @@
 """Run: a folder that explains itself, and one object. Its description needs no torch."""
 
 import json
-import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import instance, one_of
+from denoising_diffusion.checks import checked, one_of
 from denoising_diffusion.config import Facts, RunConfig
 from denoising_diffusion.files import (
     Stored,
@@ -44,8 +43,9 @@ class Run:
         path: the folder; it need not exist yet.
     """
 
+    @checked
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(instance("the run folder", path, str, os.PathLike))
+        self.path = Path(path)
         self.config_file = self.path / "config.json"
         self.history = History(self.path / "history.jsonl")
         self.checkpoint_file = self.path / "checkpoint.safetensors"
@@ -250,6 +250,7 @@ def weights_prefix(average: str) -> str:
     return "model." if average == RAW else f"average.{average}."
 
 
+@checked
 def load(
     run_folder: str | Path, *, average: str | None = None, device: str = "auto"
 ) -> "GaussianDiffusion":

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import checked, floats, instance, tensor
+from denoising_diffusion.checks import checked, floats, instance, number, tensor
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.schedule import Schedule
 
@@ -79,8 +79,8 @@ def _steps(estimate: Estimate, x: Tensor, rows: list[Row], move: Move) -> Iterat
 
 def _checked(schedule: Schedule, times: Sequence[float], up: bool) -> list[float]:
     instance("times", times, list, tuple, range)
-    values = [float(instance("a time", t, int, float)) for t in times]
-    schedule.check_times(torch.tensor(values, dtype=torch.float64))
+    span = f"[0, {schedule.num_timesteps}]"
+    values = [number(f"times[{i}]", t, span) for i, t in enumerate(times)]
     falls = all(now > then for now, then in pairwise(values))
     rises = up and len(values) > 1 and values[0] > 0 and all(a < b for a, b in pairwise(values))
     if len(values) < 2 or not (falls or rises):
@@ -113,7 +113,7 @@ def last(steps: Iterable[Step]) -> Step:
     """
     kept = deque(steps, maxlen=1)
     if not kept:
-        raise ValueError("the walk has no steps")
+        raise ValueError("steps must hold at least one, got none")
     return kept[0]
 
 

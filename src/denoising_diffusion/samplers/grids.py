@@ -1,15 +1,16 @@
 """The times that a sampler visits."""
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import Timesteps, checked, integer
 
 
-def time_grid(num_timesteps: int, num_steps: int) -> list[int]:
+@checked
+def time_grid(num_timesteps: Timesteps, num_steps: int) -> list[int]:
     """`num_steps` + 1 whole times from T down to 0, as evenly spread as they can be.
 
     Raises:
-        ValueError: num_steps outside 1..T.
+        ValueError: T outside 1..10⁶, or num_steps outside 1..T.
     """
-    if not 1 <= integer("steps", num_steps) <= integer("num_timesteps", num_timesteps, 1):
+    if not 1 <= integer("steps", num_steps) <= num_timesteps:
         raise ValueError(
             f"steps must lie in 1..{num_timesteps}, the model's timesteps, got {num_steps}"
         )
