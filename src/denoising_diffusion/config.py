@@ -17,7 +17,10 @@ class TrainingConfig:
     """How the network is trained."""
 
     epochs: int = 100
-    """Passes over the training data."""
+    """Passes over the training data, or over epoch_size examples."""
+    epoch_size: int | None = None
+    """Examples in an epoch, so that a run is equally long for few rows and for many; null is all of
+    the training data, once."""
     batch_size: int = 32
     """Examples per step."""
     learning_rate: float = 1e-3
@@ -50,6 +53,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("warmup_steps", 0)):
             integer(name, getattr(self, name), low)
+        if self.epoch_size is not None:
+            integer("epoch_size", self.epoch_size, 1)
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
         if self.ema_decay is not None:

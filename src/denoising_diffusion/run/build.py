@@ -1,5 +1,7 @@
 """From a configuration to the objects it describes."""
 
+import inspect
+
 import torch
 from torch import nn
 
@@ -23,7 +25,10 @@ def build_diffusion(config: RunConfig) -> GaussianDiffusion:
     make = tables.bound("network", config.network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        network = make(facts.shape, schedule.num_timesteps, len(facts.class_names) or None)
+        # A network may fit its size to the number of examples.
+        sized = "num_rows" in inspect.signature(make).parameters
+        rows = {"num_rows": facts.num_train} if sized else {}
+        network = make(facts.shape, schedule.num_timesteps, len(facts.class_names) or None, **rows)
     prediction = config.training.prediction
     return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
 

@@ -71,9 +71,14 @@ class Trainer:
         """Steps of the whole run."""
         return self.epoch_end(self.config.epochs)
 
+    @property
+    def epoch_size(self) -> int:
+        """Examples in an epoch."""
+        return self.config.epoch_size or len(self.rows)
+
     def epoch_end(self, epoch: int) -> int:
         """The step with which this epoch is complete, counted from 1."""
-        return math.ceil(epoch * len(self.rows) / self.config.batch_size)
+        return math.ceil(epoch * self.epoch_size / self.config.batch_size)
 
     def learning_rate(self, step: int) -> float:
         """The rate of this step, counted from 1: a rise, then level or half a cosine to 0."""
@@ -117,7 +122,7 @@ class Trainer:
     def _consume(
         self, steps: Iterator[TrainStep], bar: "tqdm[Any]", stop: Callable[[], bool]
     ) -> None:
-        epoch = self.step * self.config.batch_size // len(self.rows)
+        epoch = self.step * self.config.batch_size // self.epoch_size
         clock = last_save = time.monotonic()
         for taken in steps:
             self.step = taken.step

@@ -1,5 +1,6 @@
 """The pictures of a run, and samples of it as a picture, a file or an animation."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import write_png
+from denoising_diffusion.files import write, write_png
 from denoising_diffusion.report import plot_history, write_gif
 from denoising_diffusion.run.draw import completed, draw, draw_file, file_name, names_of, walk
 from denoising_diffusion.run.folder import Run
@@ -31,7 +32,8 @@ class Outputs:
     """Which files samples are written to.
 
     Args:
-        out: .png or .npz; in the run's folder, under a telling name, without it.
+        out: with one of the suffixes of the kind; in the run's folder, under a telling name,
+            without it.
         gif: also the walk as an animation.
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
@@ -58,10 +60,12 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
         return [_compare(run, wish, outputs, device)]
     wish = completed(run, wish)
     out = outputs.out or run.samples / f"{file_name(run, wish)}.png"
-    for file, suffixes in ((out, (".png", ".npz")), (outputs.gif, (".gif",))):
+    for file, suffixes in ((out, run.kind.suffixes), (outputs.gif, (".gif",))):
         _check_target(file, suffixes, outputs.overwrite)
     if outputs.gif is not None and (wish.num or 0) > MOST_ANIMATED:
         raise ValueError(f"--gif takes --num of at most {MOST_ANIMATED}, got {wish.num}")
+    if outputs.gif is not None or out.suffix == ".png":
+        _show_behind(run)
     model = run.model(wish.average, device)
     out.parent.mkdir(parents=True, exist_ok=True)
     if outputs.gif is not None and distributed.is_main():
@@ -69,9 +73,18 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
         _write_walk(run, wish, list(walk(run, model, wish)), outputs.gif, outputs.gif_of)
     if out.suffix == ".npz":
         draw_file(run, model, wish, out)
+    elif distributed.is_main() and out.suffix != ".png":
+        write(out, run.kind.table(draw(run, model, wish), names_of(run, wish), out.suffix))
     elif distributed.is_main():
         write_png(out, run.kind.picture(draw(run, model, wish), names_of(run, wish)))
     return [out] if outputs.gif is None else [out, outputs.gif]
+
+
+def _show_behind(run: Run) -> None:
+    """Pictures over the data, where it is still there: a run can be sampled without."""
+    if run.kind.backdrop:
+        with contextlib.suppress(ValueError, OSError):
+            run.kind.show_behind(run.data)
 
 
 def _write_walk(run: Run, wish: Sampling, steps: Sequence[Step], path: Path, of: str) -> None:
@@ -142,6 +155,7 @@ def small(run: Run, *, preview: bool) -> Sampling:
 
 def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     """A picture of a few samples while training goes on."""
+    run.kind.show_behind(run.data)
     wish = small(run, preview=True)
     picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
     write_png(run.samples / f"epoch-{epoch:04d}.png", picture)
@@ -153,6 +167,7 @@ def run_pictures(run: Run, model: GaussianDiffusion) -> list[Path]:
     history = run.path / "history.png"
     if not all(file.exists() for file in (*shown, history)):
         write_png(history, plot_history(run.read_history()))
+        run.kind.show_behind(run.data)
         wish = small(run, preview=False)
         steps = list(walk(run, model, wish))
         _write_walk(run, wish, steps, shown[1], "state")
