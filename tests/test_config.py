@@ -3,7 +3,7 @@ import json
 import pytest
 
 from denoising_diffusion import tables
-from denoising_diffusion.config import RunConfig, TrainingConfig
+from denoising_diffusion.config import Facts, RunConfig, TrainingConfig
 from denoising_diffusion.recipes import RECIPES, recipe
 from denoising_diffusion.strict_json import first_difference, merge, read_config, to_json
 
@@ -46,6 +46,43 @@ def test_a_wrong_configuration_is_refused_by_the_name_of_its_key(change, text):
     base = json.loads(to_json(recipe("digits")))
     with pytest.raises(ValueError, match=text):
         read_config(RunConfig, merge(base, change))
+
+
+FACTS = {
+    "kind": "points", "shape": [2], "class_names": [], "shift": [0.0], "scale": [1.0],
+    "num_train": 3, "fingerprint": "", "name": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clip", "found"),
+    [
+        ([-1.0, 1.0], (-1.0, 1.0)),
+        ([-1, 1], (-1.0, 1.0)),
+        ([[0.0, -2], [1.0, 2.0]], ((0.0, -2.0), (1.0, 2.0))),
+        ([-1.0, [1.0, 2.0]], (-1.0, (1.0, 2.0))),
+    ],
+)
+def test_the_range_of_the_data_is_a_number_or_one_per_column(clip, found):
+    facts = read_config(Facts, {**FACTS, "clip": clip})
+    assert (facts.clip, facts.columns) == (found, ())
+    assert read_config(Facts, json.loads(to_json(facts))) == facts
+
+
+@pytest.mark.parametrize(
+    ("clip", "text"),
+    [
+        ([-1.0], "clip must be 2 values"),
+        (["a", 1.0], r"clip\[0\] must be float, got 'a'"),
+        ([[0.0, "b"], 1.0], r"clip\[0\]\[1\] must be float, got 'b'"),
+        ([{}, 1.0], r"clip\[0\] must be float, got {}"),
+        ([None, 1.0], r"clip\[0\] must be float, got None"),
+        (5, "clip must be a list, got 5"),
+    ],
+)
+def test_another_range_is_refused(clip, text):
+    with pytest.raises(ValueError, match=text):
+        read_config(Facts, {**FACTS, "clip": clip})
 
 
 def test_a_missing_key_is_named():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from denoising_diffusion.files import write_png
+from denoising_diffusion.files import as_png, write
 from denoising_diffusion.metrics import memorisation
 from denoising_diffusion.report.confusion import plot_confusion, plot_label_histogram
 from denoising_diffusion.report.images import image_grid, pair_grid, to_uint8
@@ -92,7 +92,7 @@ def test_counts_are_written_in_the_cells():
 def test_long_names_and_many_classes_are_a_png(tmp_path):
     names = [f"a long name {i}" for i in range(25)]
     image = plot_confusion(torch.eye(25), names)
-    write_png(tmp_path / "confusion.png", image)
+    write(tmp_path / "confusion.png", as_png(image))
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.size == (46 * 25 + 90,) * 2
 

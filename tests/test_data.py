@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from denoising_diffusion import seeds
+from denoising_diffusion import GaussianDiffusion, last, p_sample_loop, sample, seeds
 from denoising_diffusion.data import (
     Curve,
     Dataset,
@@ -23,7 +23,10 @@ from denoising_diffusion.data.curves import CURVES, MOONS, S_CURVE, SPIRAL, Arc
 from denoising_diffusion.data.digits import digits, load_digits_images
 from denoising_diffusion.data.patterns import patterns, spiral
 from denoising_diffusion.data.rows import first
+from denoising_diffusion.kinds.points import Points
 from denoising_diffusion.metrics import curve_distances
+from denoising_diffusion.run.prepare import facts_of
+from denoising_diffusion.schedule import cosine
 
 
 def write(path, text):
@@ -102,9 +105,9 @@ def rows(n=12):
 def test_read_points_from_csv_with_and_without_header(tmp_path):
     plain = read_points(write(tmp_path / "a.csv", rows()))
     named = read_points(write(tmp_path / "b.CSV", "x,y\n" + rows() + "\n"))
-    assert plain.shape == (12, 2) and plain.dtype == torch.float32
+    assert plain.shape == (12, 2) and plain.dtype == torch.float64
     assert torch.equal(plain, named)
-    assert plain[3].tolist() == pytest.approx([3, 9 / 7])
+    assert plain[3].tolist() == [3, 9 / 7]
     assert read_points(write(tmp_path / "c.csv", "\n".join("1" * 12))).shape == (12, 1)
 
 
@@ -112,7 +115,8 @@ def test_read_points_from_csv_with_and_without_header(tmp_path):
 def test_read_points_from_npy(tmp_path, dtype):
     array = np.arange(30).reshape(10, 3).astype(dtype)
     np.save(tmp_path / "a.npy", array)
-    assert torch.equal(read_points(tmp_path / "a.npy"), torch.arange(30.0).view(10, 3))
+    expected = torch.arange(30, dtype=torch.float64).view(10, 3)
+    assert torch.equal(read_points(tmp_path / "a.npy"), expected)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +129,13 @@ def test_read_points_from_npy(tmp_path, dtype):
         ("a.csv", rows() + "1\n", r"a\.csv: ragged, line 13 has 1 columns, not 2"),
         ("a.csv", rows() + "1,b\n", r"a\.csv: not numeric, line 13 holds 'b'"),
         ("a.csv", rows() + "1,\n", r"a\.csv: not numeric, line 13 holds ''"),
-        ("a.csv", "x,y\n" + rows() + "nan,1\n", r"a\.csv: row 13 holds a number that is not fin"),
-        ("a.csv", "-inf,2\n" + rows(), r"a\.csv: row 1 holds a number that is not finite"),
-        ("a.csv", "1e60,2\n" + rows(), r"a\.csv: row 1 holds a number that is not finite"),
+        (
+            "a.csv",
+            "x,y\n" + rows() + "nan,1\n",
+            r"a\.csv: .*line 14 holds 'nan' in column 1 \('x'\)",
+        ),
+        ("a.csv", "-inf,2\n" + rows(), r"a\.csv: .*line 1 holds '-inf' in column 1.*not finite"),
+        ("a.csv", "1e400,2\n" + rows(), r"a\.csv: .*line 1 holds '1e400' in .*not finite"),
         ("a.npy", "no array", r"a\.npy: not numeric, no \.npy data"),
         ("a.npy", "", r"a\.npy: not numeric, no \.npy data"),
     ],
@@ -148,7 +156,10 @@ def test_read_points_names_the_file_and_the_reason(tmp_path, name, text, reason)
         (np.full((20, 2), "1"), "not numeric, its type is <U1"),
         (np.zeros((20, 2), complex), "not numeric, its type is complex128"),
         (np.array([[{}]] * 20, object), "not numeric, it holds Python objects"),
-        (np.array([[0.0, 1.0]] * 15 + [[np.nan, 0]] * 5), "row 16 holds a number that is not"),
+        (
+            np.array([[0.0, 1.0]] * 15 + [[np.nan, 0]] * 5),
+            "row 16 holds a number that is not finite in column 1",
+        ),
     ],
 )
 def test_read_points_refuses_these_arrays(tmp_path, array, reason):
@@ -362,6 +373,10 @@ def test_without_labels_rows_yield_the_samples_alone(test):
         ({"validation": {}}, TypeError, "validation must be Rows"),
         ({"class_names": None}, TypeError, "class_names must be a tuple, got NoneType"),
         ({"scale": 2.0}, TypeError, "scale must be a tuple, got float 2.0"),
+        ({"class_names": ("a", "a")}, ValueError, "class_names must differ from each other"),
+        ({"class_names": ("a", "none")}, ValueError, "and from 'none', the absent label"),
+        ({"columns": "x"}, TypeError, "columns must be a tuple, got str 'x'"),
+        ({"notes": None}, TypeError, "notes must be a tuple, got NoneType"),
         ({"class_names": ()}, ValueError, "train must yield labels if there are class_names"),
         ({"train": as_rows((torch.zeros(3),))}, ValueError, "train must yield labels"),
     ],
@@ -419,7 +434,7 @@ def test_drawn_sets_have_the_size_asked_for_and_a_stream_for_each_part():
     assert torch.cdist(held_out, train).min() > 0
     assert torch.equal(train, make_spiral(300, seeds.stream(0, "data/train")))
     assert torch.equal(held_out, make_spiral(30, seeds.stream(0, "data/validation")))
-    assert data.clip == (float(train.min()), float(train.max()))
+    assert data.clip == (tuple(train.amin(0).tolist()), tuple(train.amax(0).tolist()))
     longer = load_dataset("spiral", seed=0, size=309)
     assert torch.equal(whole(longer.validation)[0], held_out)
     assert len(data.fingerprint) == 64 and data.fingerprint != longer.fingerprint
@@ -445,14 +460,107 @@ def test_points_are_standardised_by_the_training_part_and_back(tmp_path):
     assert (len(x), len(other), data.kind, data.labelled) == (180, 20, "points", False)
     assert x.mean(0).abs().max() < 1e-5
     assert x.std(0, correction=0).numpy() == pytest.approx(np.ones(3), abs=1e-5)
-    assert torch.allclose(data.to_data(x), raw[train], rtol=1e-5)
-    assert torch.allclose(data.to_data(other), raw[held_out], rtol=1e-5)
-    assert data.clip == (float(x.min()), float(x.max()))
+    assert torch.allclose(data.to_data(x), raw[train].double(), rtol=1e-5)
+    assert torch.allclose(data.to_data(other), raw[held_out].double(), rtol=1e-5)
+    assert data.clip == (tuple(x.amin(0).tolist()), tuple(x.amax(0).tolist()))
+
+
+def far_off(tmp_path, suffix=".csv"):
+    """Clock times and places on a map: large offsets, a spread of 1; (300, 3) float64."""
+    generator = np.random.default_rng(0)
+    raw = generator.normal([1.7e9, 4_500_000.25, 0.0], [1.0, 0.25, 1e-9], (300, 3))
+    if suffix == ".npy":
+        np.save(tmp_path / "a.npy", raw)
+    else:
+        lines = [",".join(repr(float(v)) for v in row) for row in raw]
+        (tmp_path / "a.csv").write_text("time,north,tiny\n" + "\n".join(lines))
+    return raw, load_dataset("points", path=tmp_path / ("a" + suffix), seed=0)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+def test_a_large_offset_loses_no_digits_on_the_way_to_the_model_and_back(tmp_path, suffix):
+    raw, data = far_off(tmp_path, suffix)
+    train, held_out = (i.numpy() for i in split_validation(300, 0.1, 0))
+    shift, scale = raw[train].mean(0), raw[train].std(0)
+    np.testing.assert_allclose(data.shift, shift, rtol=1e-15, atol=1e-20)
+    np.testing.assert_allclose(data.scale, scale, rtol=1e-7)
+    x = whole(data.train)[0]
+    assert x.dtype == torch.float32
+    expected = (raw[train] - raw[train[0]]) / scale
+    np.testing.assert_allclose(x.double() - x[0].double(), expected, atol=1e-6)
+    kind = Points(facts_of(data))
+    stored = kind.encode(x)
+    assert stored.dtype == np.float64
+    assert np.abs((stored - raw[train]) / scale).max() < 1e-6
+    assert (kind.decode(stored) - x).abs().max() < 1e-6
+    back = data.to_data(whole(data.validation)[0]).numpy()
+    assert np.abs((back - raw[held_out]) / scale).max() < 1e-6
+    assert data.columns == (("time", "north", "tiny") if suffix == ".csv" else ())
+    assert facts_of(data).columns == data.columns
+
+
+def test_points_in_the_units_of_the_model_stay_float32():
+    data = load_dataset("spiral", size=20)
+    x = whole(data.train)[0]
+    kind = Points(facts_of(data))
+    assert kind.encode(x).dtype == np.float32
+    assert torch.equal(kind.decode(kind.encode(x)), x)
+    assert torch.equal(data.to_data(x), x)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (
+            1e17 + 20 * np.arange(20.0),
+            "column 2 differs by 115 around 1e\\+17, so it has few digits",
+        ),
+        (np.r_[np.full(19, 0.1), 0.1 + 1e-16], "column 2 (is constant|differs)"),
+        (1e308 * np.linspace(-1, 1, 20), "column 2 spreads beyond float64"),
+    ],
+)
+def test_columns_that_cannot_be_scaled_are_named(tmp_path, column, reason):
+    np.save(tmp_path / "a.npy", np.c_[np.arange(20.0), column])
+    with pytest.raises(ValueError, match=rf"a\.npy: {reason}"):
+        load_dataset("points", path=tmp_path / "a.npy")
+
+
+def test_no_column_leaves_its_own_range(tmp_path):
+    generator = np.random.default_rng(0)
+    share, wide = generator.beta(0.3, 0.3, 500), generator.standard_t(2, 500) * 10
+    np.save(tmp_path / "a.npy", np.c_[share, wide])
+    data = load_dataset("points", path=tmp_path / "a.npy", seed=0)
+    (x,) = whole(data.train)
+    low, high = torch.tensor(data.clip, dtype=torch.float32)
+    assert torch.equal(low, x.amin(0))
+    assert torch.equal(high, x.amax(0))
+    assert high[1] > 2 * high[0]
+
+    def shouting(x, t):  # an answer that is far off wherever it is asked
+        return 50 * torch.sin(1000 * x)
+
+    model = GaussianDiffusion(cosine(timesteps=20), data.shape, shouting, clip=data.clip)
+    for drawn in (last(sample(model, 400, seed=0)).x, p_sample_loop(model, 400, seed=1)):
+        values = Points(facts_of(data)).encode(drawn)
+        seen = data.to_data(x).numpy()
+        tiny = 1e-6 * np.ptp(seen, axis=0)
+        assert (values >= seen.min(0) - tiny).all()
+        assert (values <= seen.max(0) + tiny).all()
+        assert np.ptp(values[:, 1]) > 0.9 * np.ptp(seen[:, 1])
+
+
+def test_notes_are_empty_unless_something_was_guessed(tmp_path):
+    assert load_dataset("spiral", size=20).notes == ()
+    plain = write(tmp_path / "a.csv", "x,y\n" + rows())
+    assert load_dataset("points", path=plain).notes == ()
+    other = write(tmp_path / "b.csv", "x;y\n" + rows().replace(",", ";").replace(".", ","))
+    assert load_dataset("points", path=other).notes == ("delimiter ';', decimal comma",)
+    assert load_dataset("points", path=other).without_labels().notes != ()
 
 
 def test_a_constant_column_is_refused(tmp_path):
     path = write(tmp_path / "a.csv", "".join(f"{i},0.1\n" for i in range(20)))
-    with pytest.raises(ValueError, match=r"a\.csv: column 2 is constant"):
+    with pytest.raises(ValueError, match=r"a\.csv: column 2 is constant, so 'y' cannot"):
         load_dataset("points", path=path, seed=0)
 
 

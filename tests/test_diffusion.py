@@ -11,6 +11,7 @@ from denoising_diffusion import (
     cosine_beta_schedule,
     squared_error,
 )
+from denoising_diffusion.samplers import last
 
 BETAS = cosine_beta_schedule(100)
 SCHEDULE = Schedule.from_betas(BETAS)
@@ -212,7 +213,7 @@ WIDE = model(lambda x, t: torch.zeros(4, 3))
             lambda: model(prediction="score"),
             "prediction must be one of noise, x_start, v.*got 'score'",
         ),
-        (lambda: model(shape=(2, 0)), r"data_shape must hold sizes >= 1, got \(2, 0\)"),
+        (lambda: model(shape=(2, 0)), r"data_shape must hold .* at least 1, got \(2, 0\)"),
         (lambda: model().q_sample(X_START, TIMES, SHORT), r"noise must .*\(4, 2\), got \(4, 1\)"),
         (lambda: model().q_sample(X_START, TIMES[:2], NOISE), r"t must have shape \(4,\).*\(2,\)"),
         (lambda: model().q_sample(X_START, TIMES + 9, NOISE), r"times must lie in \[0, 100\]"),
@@ -249,6 +250,47 @@ def test_errors(make, message: str):
         make()
 
 
+def test_other_types_are_refused_by_name():
+    for wrong in (None, "5", [1], 5):
+        with pytest.raises(TypeError, match="t must be a tensor, got"):
+            model().q_posterior_mean_variance(X_START, NOISE, wrong)
+        with pytest.raises(TypeError, match="loss must be callable, got"):
+            model().p_losses(X_START, TIMES, NOISE, loss=wrong)
+        if not isinstance(wrong, str | list):
+            with pytest.raises(TypeError, match="steps must be a Iterable, got"):
+                last(wrong)
+    with pytest.raises(TypeError, match="the answer of loss must be a tensor, got float"):
+        model().p_losses(X_START, TIMES, NOISE, loss=lambda p, q: 1.0)
+
+
 def test_a_network_that_cannot_be_called_is_refused():
     with pytest.raises(TypeError, match="denoise_fn must be callable, got int"):
         model(3)
+
+
+@pytest.mark.parametrize(
+    ("clip", "kind", "reason"),
+    [
+        ((1.0, -1.0), ValueError, "clip must be .low, high. with low below high, got"),
+        (((0.0, 1.0), (1.0, 1.0)), ValueError, "clip must be .low, high. with low below high"),
+        (
+            ((0.0,), (1.0,)),
+            ValueError,
+            r"clip has limits for 1 columns, but samples of shape \(2,\)",
+        ),
+        (((0.0,) * 3, 1.0), ValueError, "clip has limits for 3 columns"),
+        (((0.0, float("nan")), 1.0), ValueError, "clip must be a finite number, got nan"),
+        (((0.0, "1"), 1.0), TypeError, "clip must be a number, got str '1'"),
+        ((0.0,), ValueError, "clip must hold 2 items, got 1"),
+        (5, TypeError, "clip must be a tuple, got int 5"),
+    ],
+)
+def test_the_range_of_the_data_is_checked(clip, kind, reason):
+    with pytest.raises(kind, match=reason):
+        GaussianDiffusion(cosine_beta_schedule(5), (2,), torch.nn.Identity(), clip=clip)
+
+
+def test_the_range_of_the_data_may_be_one_per_column():
+    for clip in (None, (-1.0, 1.0), (-1, (1.0, 2.0)), ((0.0, 1.0), (3.0, 4.0))):
+        model = GaussianDiffusion(cosine_beta_schedule(5), (2,), torch.nn.Identity(), clip=clip)
+        assert model.clip == clip

@@ -144,7 +144,7 @@ def whole_run(path: Path) -> dict[str, torch.Tensor]:
     second = trainer()
     started = second.step
     second.run_to_end(lambda: False)
-    history = run.read_history()
+    history = run.history.read()
     values = [[row["loss"], row["val_loss"], row["step"]] for row in history]
     numbers = [first.step, started, second.step, len(history), len(previews)]
     found = {f"weight.{k}": v.detach() for k, v in second.sampling_model.named_parameters()}

@@ -9,7 +9,7 @@ import torch
 
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.data import load_dataset, whole
-from denoising_diffusion.files import write_npz
+from denoising_diffusion.files import as_npz, write
 from denoising_diffusion.kinds import Scoring, image_scores
 from denoising_diffusion.kinds.images import Images
 from denoising_diffusion.kinds.points import Points
@@ -98,7 +98,7 @@ def test_points_are_kept_in_their_own_units_and_come_back(tmp_path):
     data = load_dataset("points", path=tmp_path / "mine.npy")
     kind, (x,) = Points(facts_of(data)), whole(data.train)
     stored = kind.encode(x)
-    assert stored.dtype == np.float32
+    assert stored.dtype == np.float64
     nearest = np.abs(stored[:, None] - rows[None]).max(-1).min(1)
     assert nearest.max() < 1e-4
     torch.testing.assert_close(kind.decode(stored), x, rtol=0, atol=1e-4)
@@ -180,6 +180,6 @@ def test_pieces_of_another_request_are_thrown_away(tmp_path, small, in_pieces, s
     draw._prepare(parts, wanted)
     request = wanted["request"] | stale.get("request", {})
     (parts / "request.json").write_text(json.dumps(wanted | stale | {"request": request}))
-    write_npz(parts / "00000000.npz", {"x": np.ones((16, 1, 8, 8), np.float32)})
+    write(parts / "00000000.npz", as_npz({"x": np.ones((16, 1, 8, 8), np.float32)}))
     draw.draw_file(*small, tmp_path / "c.npz")
     assert read(tmp_path / "c.npz")["samples"][:16].std() > 0

@@ -11,7 +11,7 @@ from denoising_diffusion.tables import TABLES
 
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
-    {"seeds", "tables", "files", "checks", "strict_json", "progress"},
+    {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"},
     {"diffusion", "samplers", "loss", "training"},
     {"metrics", "report", "sampling", "recipes"},
@@ -23,6 +23,7 @@ FLOORS = (
 # Within the lowest floor and among the networks' neighbours some stand on others.
 BESIDE = {
     ("seeds", "checks"),
+    ("files", "locks"),
     ("tables", "checks"),
     ("tables", "strict_json"),
     ("guidance", "checks"),
@@ -127,7 +128,7 @@ def test_only_files_writes():
     )
     found = {p for p, s in sources().items() if writing.search(s)}
     # The history is appended to, line by line.
-    assert found <= {"files.py", "run/folder.py", "report/gif.py"}
+    assert found <= {"files.py", "run/folder.py", "report/gif.py", "locks.py"}
 
 
 def test_no_file_over_300_lines_and_no_function_over_45():

@@ -116,6 +116,32 @@ def test_clipped_refuses_an_empty_range(low: float, high: float):
         clipped(lambda x, t: x, low, high)
 
 
+def test_every_column_may_have_its_own_range():
+    x = torch.tensor([[-3.0, -3.0], [0.25, 0.25], [9.0, 9.0]])
+    t = torch.ones(3)
+    cut = clipped(lambda x, t: x, (-1.0, -2.0), (0.5, 4.0))
+    assert cut(x, t).tolist() == [[-1, -2], [0.25, 0.25], [0.5, 4]]
+    assert cut(x.double(), t).dtype == torch.float64
+    cut = clipped(lambda x, t: x, -1, (0.5, 4.0))
+    assert cut(x, t).tolist() == [[-1, -1], [0.25, 0.25], [0.5, 4]]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "reason"),
+    [
+        ((0.0, 1.0), (1.0, 1.0), ValueError, "low must be below high"),
+        ((0.0, 1.0), 1.0, ValueError, "low must be below high"),
+        ((0.0, math.nan), (1.0, 1.0), ValueError, "low must be below high"),
+        ((0.0,), (1.0, 1.0), ValueError, "low and high have 1 and 2 columns"),
+        ((0.0, "1"), (1.0, 2.0), TypeError, "low must be a float or int, got str '1'"),
+        (0.0, [1.0], TypeError, "high must be a float or int, got list"),
+    ],
+)
+def test_ranges_of_columns_are_checked(low, high, kind, reason):
+    with pytest.raises(kind, match=reason):
+        clipped(lambda x, t: x, low, high)
+
+
 @pytest.mark.parametrize("prob", [0.1, 0.2, 0.9])
 def test_labels_are_dropped_with_their_probability(prob: float):
     n = 40_000
@@ -142,9 +168,7 @@ def test_drop_labels_refuses_what_is_no_probability(prob: float):
 
 @pytest.mark.parametrize("scale", [-0.5, math.inf, math.nan])
 def test_a_scale_that_is_negative_or_not_finite_is_refused(scale: float):
-    with pytest.raises(
-        ValueError, match=f"guidance_scale must be a finite number >= 0, got {scale}"
-    ):
+    with pytest.raises(ValueError, match=f"scale must be a finite number >= 0, got {scale}"):
         ClassifierFreeGuidance(network, LABELS, scale)
 
 

@@ -116,7 +116,7 @@ def test_a_file_that_is_missing_or_cut(tmp_path):
     file = tmp_path / (PARTS[3] + ".gz")
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])
-    with pytest.raises(ValueError, match=r"t10k-labels.*cannot be read"):
+    with pytest.raises(ValueError, match=r"t10k-labels.*cannot be read: "):
         read_idx_folder(tmp_path)
     file.unlink()
     with pytest.raises(ValueError, match="lacks t10k-labels-idx1-ubyte"):
@@ -205,11 +205,55 @@ def test_any_set_may_take_the_place_of_a_named_one(tmp_path):
     assert whole(data.test)[1].tolist() == (arrays[3].astype(int) + 1).tolist()
 
 
-def test_a_label_of_255_becomes_256(tmp_path):
+def relabelled(folder, train, test, dtype=np.uint8, kind=0x08):
+    """The set in this folder with other labels."""
+    for part, labels in ((1, train), (3, test)):
+        (folder / PARTS[part]).write_bytes(pack(np.asarray(labels).astype(dtype), kind))
+
+
+@pytest.mark.parametrize("values", [(0, 3, 7), (1, 2, 26), (5, 250, 255), (9,)])
+def test_classes_are_the_labels_that_occur(tmp_path, values):
     small_set(tmp_path)
-    (tmp_path / PARTS[3]).write_bytes(pack(np.full(10, 255, np.uint8)))
+    train, test = np.resize(values, 30), np.resize(values[-1:], 10)
+    relabelled(tmp_path, train, test)
     data = load_dataset("mnist", path=tmp_path)
-    assert whole(data.test)[1].tolist() == [256] * 10 and len(data.class_names) == 256
+    assert data.class_names == tuple(map(str, values))
+    parts = zip(split_validation(30, 0.1, 0), (data.train, data.validation), strict=True)
+    for picked, rows in parts:
+        named = [int(data.class_names[k - 1]) for k in whole(rows)[1].tolist()]
+        assert named == train[picked.numpy()].tolist()
+    assert whole(data.test)[1].tolist() == [len(values)] * 10
+
+
+def test_labels_may_be_wider_integers_and_negative(tmp_path):
+    small_set(tmp_path)
+    relabelled(tmp_path, np.resize([-1, 300], 30), [300] * 10, ">i2", 0x0B)
+    data = load_dataset("mnist", path=tmp_path)
+    assert data.class_names == ("-1", "300")
+    assert whole(data.test)[1].tolist() == [2] * 10
+    relabelled(tmp_path, np.resize([0.0, 1.0], 30), [0.0] * 10, ">f4", 0x0D)
+    with pytest.raises(
+        ValueError, match="train-labels.* holds float32; only IDX files of integers"
+    ):
+        load_dataset("mnist", path=tmp_path)
+
+
+def test_a_label_that_is_never_trained_on_is_refused(tmp_path):
+    small_set(tmp_path)
+    relabelled(tmp_path, np.resize([0, 3], 30), [0] * 9 + [7])
+    with pytest.raises(ValueError, match=r"t10k-labels.* has the label 7, which .*train-labels"):
+        read_idx_folder(tmp_path)
+
+
+def test_no_class_is_held_out_whole(tmp_path):
+    small_set(tmp_path)
+    _, held_out = split_validation(30, 0.1, 0)
+    labels = np.zeros(30)
+    labels[held_out[1]] = 4
+    relabelled(tmp_path, labels, np.resize([0, 4], 10))
+    data = load_dataset("mnist", path=tmp_path)
+    assert whole(data.train)[1].bincount().tolist() == [0, 27, 1]
+    assert whole(data.validation)[1].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("wrong", [None, 5, 1.5, b"x", ["a"]])
@@ -220,7 +264,9 @@ def test_wrong_types_are_named(tmp_path, monkeypatch, wrong):
     if not isinstance(wrong, bytes):
         with pytest.raises(TypeError, match="raw must be bytes, got"):
             parse_idx(wrong, "file")
-    with pytest.raises(ValueError, match="name must be one of mnist, fashion-mnist, got"):
+    with pytest.raises(
+        ValueError, match="name must be one of mnist, fashion-mnist, kmnist, .*, got"
+    ):
         find_idx_set(wrong)
     if wrong is not None:
         with pytest.raises(TypeError, match="path must be a path, got"):
@@ -234,6 +280,145 @@ def test_paths_that_no_file_can_have(tmp_path):
     for path in ("a" * 5000, "a\0b"):
         with pytest.raises(ValueError, match="is no folder"):
             read_idx_folder(path)
+
+
+# The sisters of MNIST
+
+
+def sister(folder, name, labels=None, dtype=np.uint8, kind=0x08, suffix=""):
+    """A folder of a known set, with the names of its files; the arrays."""
+    known, first = KNOWN[name], KNOWN[name].first
+    folder.mkdir(parents=True)
+    rng, arrays = np.random.default_rng(0), []
+    for n in (54, 27):
+        classes = np.arange(n) % 27 % len(known.class_names) + first
+        arrays.append(rng.integers(0, 256, (n, 6, 4), dtype=np.uint8))
+        arrays.append((classes if labels is None else labels(classes)).astype(dtype))
+    for part, array in zip(known.files, arrays, strict=True):
+        raw = pack(array, kind if "labels" in part else 0x08)
+        (folder / (part + suffix)).write_bytes(gzip.compress(raw) if suffix else raw)
+    return arrays
+
+
+def test_the_files_of_the_known_sets_are_called_as_published():
+    assert KNOWN["emnist-letters"].files == (
+        "emnist-letters-train-images-idx3-ubyte",
+        "emnist-letters-train-labels-idx1-ubyte",
+        "emnist-letters-test-images-idx3-ubyte",
+        "emnist-letters-test-labels-idx1-ubyte",
+    )
+    assert KNOWN["qmnist"].files[1::2] == (
+        "qmnist-train-labels-idx2-int",
+        "qmnist-test-labels-idx2-int",
+    )
+    counts = {name: len(known.class_names) for name, known in KNOWN.items()}
+    assert counts == {
+        "mnist": 10, "fashion-mnist": 10, "kmnist": 10, "qmnist": 10, "emnist-balanced": 47,
+        "emnist-bymerge": 47, "emnist-byclass": 62, "emnist-letters": 26, "emnist-digits": 10,
+        "emnist-mnist": 10,
+    }  # fmt: skip
+    # The mappings that come with EMNIST, as codes of ASCII.
+    assert KNOWN["emnist-balanced"].name_of(36) == "a"
+    assert KNOWN["emnist-balanced"].name_of(46) == "t"
+    assert KNOWN["emnist-byclass"].name_of(61) == "z"
+    assert KNOWN["emnist-letters"].name_of(1) == "a"
+    assert KNOWN["emnist-letters"].name_of(26) == "z"
+    for known in KNOWN.values():
+        assert len(set(known.class_names)) == len(known.class_names)
+        assert bool(known.mirrors) == bool(known.hashes)
+        assert all(len(md5) in (0, 32) for pair in known.hashes for md5 in pair)
+
+
+def test_the_letters_of_emnist_stand_upright_and_count_from_1(tmp_path):
+    arrays = sister(tmp_path / "x", "emnist-letters", suffix=".gz")
+    data = load_dataset("emnist", split="letters", path=tmp_path / "x")
+    assert data.name == "emnist-letters"
+    assert data.class_names == tuple("abcdefghijklmnopqrstuvwxyz")
+    assert data.shape == (1, 4, 6)
+    images, labels = whole(data.test)
+    np.testing.assert_allclose(
+        (images[:, 0].numpy() + 1) * 127.5, arrays[2].transpose(0, 2, 1), atol=1e-4
+    )
+    assert labels.tolist() == arrays[3].tolist()
+    assert "taken for emnist-letters" in data.notes[0]
+
+
+def test_the_labels_of_qmnist_have_eight_columns(tmp_path):
+    def wide(classes):
+        others = np.arange(7) + 1000 * classes[:, None]
+        return np.concatenate([classes[:, None], others], axis=1)
+
+    sister(tmp_path / "x", "qmnist", wide, ">i4", 0x0C)
+    data = load_dataset("qmnist", path=tmp_path / "x")
+    assert (data.name, data.class_names) == ("qmnist", tuple("0123456789"))
+    assert whole(data.test)[1].tolist() == [n % 10 + 1 for n in range(27)]
+    assert load_dataset("mnist", path=tmp_path / "x").fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize(
+    "place", ["KMNIST/raw", "KMNIST", "kmnist", "raw", "gzip", "."], ids=lambda p: p
+)
+def test_the_folders_of_torchvision_are_found(tmp_path, monkeypatch, place):
+    sister(tmp_path / "root" / place if place != "." else tmp_path / "root", "kmnist")
+    data = load_dataset("kmnist", path=tmp_path / "root")
+    assert data.name == "kmnist"
+    assert data.class_names == ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    assert "content is not checked" in data.notes[0]
+    monkeypatch.setenv("DDPM_DATA", str(tmp_path / "root"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if "mnist" in place.lower():
+        assert find_idx_set("kmnist").name == "kmnist"
+    else:  # any set may lie there
+        monkeypatch.setitem(idx.KNOWN, "kmnist", replace(KNOWN["kmnist"], mirrors=(), hashes=()))
+        with pytest.raises(ValueError, match="kmnist is not on this machine and is not downl"):
+            find_idx_set("kmnist")
+
+
+def test_mnist_is_not_taken_for_kmnist(tmp_path, monkeypatch):
+    small_set(tmp_path / "kmnist", packed=True)
+    known_as(tmp_path / "kmnist", monkeypatch)
+    assert load_dataset("kmnist", path=tmp_path).name == "mnist"
+    assert load_dataset("kmnist", path=tmp_path).class_names == ("0", "1", "2")
+
+
+def test_kmnist_as_published_is_known_by_its_packed_files(tmp_path, monkeypatch):
+    sister(tmp_path / "x", "kmnist", suffix=".gz")
+    files = [tmp_path / "x" / (p + ".gz") for p in KNOWN["kmnist"].files]
+    hashes = tuple((hashlib.md5(f.read_bytes()).hexdigest(), "") for f in files)
+    monkeypatch.setitem(idx.KNOWN, "kmnist", replace(KNOWN["kmnist"], hashes=hashes))
+    data = load_dataset("mnist", path=tmp_path / "x")
+    assert (data.name, data.notes) == ("kmnist", ())
+
+
+def test_of_several_sets_the_one_that_was_asked_for_is_read(tmp_path):
+    for name in ("emnist-letters", "emnist-digits", "emnist-balanced"):
+        sister(tmp_path / name, name)
+        for file in (tmp_path / name).iterdir():
+            (tmp_path / "EMNIST" / "raw").mkdir(parents=True, exist_ok=True)
+            file.rename(tmp_path / "EMNIST" / "raw" / file.name)
+        (tmp_path / name).rmdir()
+    assert load_dataset("emnist", split="digits", path=tmp_path).name == "emnist-digits"
+    assert load_dataset("emnist", path=tmp_path / "EMNIST").name == "emnist-balanced"
+    with pytest.raises(ValueError, match="holds several sets, emnist-balanced, emnist-letters"):
+        load_dataset("mnist", path=tmp_path)
+    with pytest.raises(ValueError, match=r"data\.split must be one of balanced, byclass"):
+        load_dataset("emnist", split="capitals", path=tmp_path)
+    for file in (tmp_path / "EMNIST" / "raw").glob("emnist-[bl]*"):
+        file.unlink()
+    assert load_dataset("mnist", path=tmp_path).name == "emnist-digits"
+    with pytest.raises(ValueError, match="lacks emnist-letters-train-images-idx3-ubyte"):
+        load_dataset("emnist", split="letters", path=tmp_path)
+
+
+def test_what_is_not_downloaded_says_which_files_go_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDPM_DATA", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(
+        ValueError,
+        match=r"emnist-letters is not on this machine and is not downl.*"
+        r"put emnist-letters-train-images-idx3-ubyte\[\.gz\].* into .*emnist-lett",
+    ):
+        load_dataset("emnist", split="letters")
 
 
 @needs_mnist

@@ -92,7 +92,7 @@ def test_a_users_own_points_come_back_in_their_own_units(tmp_path):
         main(["sample", str(tmp_path / "run"), "--num", "50", "--out", str(out)])
     assert end.value.code == 0
     with np.load(out, allow_pickle=False) as file:
-        assert file["samples"].dtype == np.float32
+        assert file["samples"].dtype == np.float64
         assert file["samples"].shape == (50, 3)
         assert rows.min(0)[0] - 1 <= file["samples"][:, 0].min()
         assert "labels" not in file

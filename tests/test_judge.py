@@ -81,7 +81,7 @@ def test_lenet_has_the_published_count_and_84_features():
 
 
 def test_lenet_refusals():
-    with pytest.raises(ValueError, match="images must be 28x28, got 32x32"):
+    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, 28, 28\), got"):
         LeNet5()(torch.rand(1, 1, 32, 32))
     with pytest.raises(ValueError, match="in_channels must be at least 1, got 0"):
         LeNet5(0)

@@ -97,9 +97,9 @@ def test_call_refusals():
     x, t = torch.randn(2, 2), torch.ones(2)
     with pytest.raises(ValueError, match=r"x must have shape \(b, 2\), got \(2, 3\)"):
         net(torch.randn(2, 3), t)
-    with pytest.raises(ValueError, match=r"t must have shape \(2,\) like the batch, got \(1,\)"):
+    with pytest.raises(ValueError, match=r"t must have shape \(2,\), got \(1,\)"):
         net(x, torch.ones(1))
-    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.3, got 4\.\.4"):
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.3, got values from 4 to 4"):
         net(x, t, torch.tensor([4, 4]))
     with pytest.raises(ValueError, match="labels need a network built with num_classes"):
         MLP(40)(x, t, torch.tensor([1, 1]))
@@ -125,9 +125,9 @@ def test_classifier_refusals():
         SmallClassifier(1, 8, 0)
     with pytest.raises(ValueError, match="num_features must be at least 1, got 0"):
         SmallClassifier(1, 8, 10, 0)
-    with pytest.raises(ValueError, match="images must be 8x8, got 8x12"):
+    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, 8, 8\), got \(.*8, 12\)"):
         SmallClassifier(1, 8, 10)(torch.randn(1, 1, 8, 12))
-    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, h, w\)"):
+    with pytest.raises(ValueError, match=r"x must have shape \(b, 1, 8, 8\)"):
         SmallClassifier(1, 8, 10)(torch.randn(1, 3, 8, 8))
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from denoising_diffusion.files import write_png
+from denoising_diffusion.files import as_png, write
 from denoising_diffusion.report.confusion import plot_confusion, plot_label_histogram
 from denoising_diffusion.report.gif import thin, write_gif
 from denoising_diffusion.report.history import plot_history
@@ -341,7 +341,7 @@ def test_lines_complain():
 
 def test_png_is_lossless(tmp_path):
     pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    write_png(tmp_path / "a.png", Image.fromarray(pixels))
+    write(tmp_path / "a.png", as_png(Image.fromarray(pixels)))
     with Image.open(tmp_path / "a.png") as picture:
         assert np.array_equal(np.asarray(picture), pixels)
 

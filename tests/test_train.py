@@ -77,8 +77,8 @@ def test_gradients_are_cut_to_the_norm():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"batch_size": 0}, "batch_size and steps must be >= 1"),
-        ({"steps": 0}, "batch_size and steps must be >= 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"start": 9}, r"start must lie in \[0, 5\], got 9"),
         ({"data": ()}, "data must hold tensors of one length"),
         ({"max_grad_norm": -1}, "max_grad_norm must be a finite number above 0, got -1"),

@@ -1,5 +1,6 @@
 """Configurations: frozen dataclasses with limits. Nothing here needs torch."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -124,8 +125,8 @@ class Facts:
     """With scale: data = scale · model + shift, per column or one for all."""
     scale: tuple[float, ...]
     """See shift."""
-    clip: tuple[float, float]
-    """The range of the data in the model's space."""
+    clip: tuple[float | tuple[float, ...], float | tuple[float, ...]]
+    """The range of the data in the model's space, low and high: one number or one per column."""
     num_train: int
     """Number of training examples."""
     fingerprint: str
@@ -134,6 +135,8 @@ class Facts:
     """What the data is known as; idx for IDX files of unknown content."""
     parameters: int = 0
     """Trainable values of the network."""
+    columns: tuple[str, ...] = ()
+    """The names of the columns of points, where they have any."""
 
     def __post_init__(self) -> None:
         tables.check("kind", self.kind, "facts.kind")
@@ -171,3 +174,18 @@ class RunConfig:
                 f"sampling.steps must be at most schedule.timesteps, {timesteps}, "
                 f"got {self.sampling.steps}"
             )
+
+    @property
+    def epoch_size(self) -> int:
+        """Examples in an epoch."""
+        assert self.facts is not None
+        return self.training.epoch_size or self.facts.num_train
+
+    def epoch_end(self, epoch: int) -> int:
+        """The step with which this epoch is complete, counted from 1."""
+        return math.ceil(epoch * self.epoch_size / self.training.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run; it needs the facts."""
+        return self.epoch_end(self.training.epochs)

@@ -1,12 +1,13 @@
 """GaussianDiffusion: a schedule, a prediction and a network, joined."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import function, instance, integer, number, tensor
+from denoising_diffusion.checks import Sizes, checked, function, number, sequence, tensor
+from denoising_diffusion.guidance import Limit, check_limits
 from denoising_diffusion.prediction import Prediction
 from denoising_diffusion.schedule import Schedule
 
@@ -40,7 +41,8 @@ class GaussianDiffusion(nn.Module):
         denoise_fn: the network, called with (x, t, *conditions).
         prediction: what the network predicts: a name such as "noise", "x_start" or "v", or a
             `Prediction`.
-        clip: (low, high), the range of the data where it is known; `sample` keeps to it.
+        clip: (low, high), the range of the data where it is known; `sample` keeps to it. Each is a
+            number, or a tuple of one per column, the last axis.
 
     Raises:
         ValueError: an unknown prediction, an empty dimension in data_shape, a clip that is no
@@ -49,28 +51,22 @@ class GaussianDiffusion(nn.Module):
         TypeError: arguments of other types.
     """
 
+    @checked
     def __init__(
         self,
         schedule: Schedule | Tensor,
-        data_shape: Sequence[int],
+        data_shape: Sizes,
         denoise_fn: DenoiseFn,
         prediction: tables.Choice | Prediction = "noise",
-        clip: tuple[float, float] | None = None,
+        clip: tuple[Limit, Limit] | None = None,
     ) -> None:
         super().__init__()
-        function("denoise_fn", denoise_fn)
-        instance("schedule", schedule, Schedule, Tensor)
-        instance("data_shape", data_shape, tuple, list)
-        if any(integer("a size in data_shape", n) < 1 for n in data_shape):
-            raise ValueError(f"data_shape must hold sizes >= 1, got {tuple(data_shape)}")
         self.schedule = Schedule.from_betas(schedule) if isinstance(schedule, Tensor) else schedule
         self.prediction = prediction
         given = isinstance(prediction, Prediction)
         self._prediction = prediction if given else tables.bound("prediction", prediction)()
         self._check_finite()
-        if clip is not None and not number("clip", clip[0]) < number("clip", clip[1]):
-            raise ValueError(f"clip must be (low, high) with low below high, got {clip}")
-        self.clip = clip
+        self.clip = None if clip is None else _check_clip(clip, data_shape)
         self.data_shape = tuple(data_shape)
         self.denoise_fn = denoise_fn
         self._columns: dict[tuple[torch.device, torch.dtype], Tensor] = {}
@@ -109,9 +105,9 @@ class GaussianDiffusion(nn.Module):
             ValueError: shapes that differ, or a t below 1 on the host.
         """
         _check_same_shape("x", x, x_start)
+        alpha, sigma = self.schedule.at(t, like=x)
         if t.device.type == "cpu" and bool((t < 1).any()):
             raise ValueError(f"t must lie in 1..{self.num_timesteps}, got {t.min().item():.6g}")
-        alpha, sigma = self.schedule.at(t, like=x)
         alpha_s, sigma_s = self.schedule.at(t - 1, like=x)
         step = alpha / alpha_s
         added = sigma**2 - (step * sigma_s) ** 2
@@ -138,7 +134,7 @@ class GaussianDiffusion(nn.Module):
             ValueError: x is not (b, *data_shape), a time outside (0, T], or the network answers in
                 another shape.
         """
-        self._check_sample(x)
+        tensor("x", x, "b", *self.data_shape, holds="numbers")
         alpha, sigma, skip, out, _, _ = self._rows(t, x)
         return skip * x + out * self._answer(x, t, alpha, sigma, conditions)
 
@@ -159,11 +155,12 @@ class GaussianDiffusion(nn.Module):
                 per element nor per sample.
         """
         _check_same_shape("noise", noise, x_start)
-        self._check_sample(x_start)
+        tensor("x", x_start, "b", *self.data_shape, holds="numbers")
         alpha, sigma, _, _, of_start, of_noise = self._rows(t, x_start)
         x = alpha * x_start + sigma * noise
         output = self._answer(x, t, alpha, sigma, conditions)
-        values = loss(output, of_start * x_start + of_noise * noise)
+        values = function("loss", loss)(output, of_start * x_start + of_noise * noise)
+        tensor("the answer of loss", values)
         if values.shape == output.shape:
             return values.flatten(1).mean(1)
         if values.shape == output.shape[:1]:
@@ -188,11 +185,7 @@ class GaussianDiffusion(nn.Module):
         """The only call of the network; its answer leaves half precision here."""
         seen, time = self._prediction.inputs(x, t.to(x.device), alpha, sigma)
         output = self.denoise_fn(seen, time.to(torch.float32), *conditions)
-        if tensor("the answer of denoise_fn", output).shape != x.shape:
-            raise ValueError(
-                f"denoise_fn must answer in the shape of x, {tuple(x.shape)}, got "
-                f"{tuple(output.shape)}"
-            )
+        tensor("the answer of denoise_fn", output, *x.shape)
         return output.to(torch.promote_types(output.dtype, torch.float32))
 
     def _rows(self, t: Tensor, like: Tensor) -> tuple[Tensor, ...]:
@@ -237,13 +230,6 @@ class GaussianDiffusion(nn.Module):
                 'there; use prediction="v" or "x_start"'
             )
 
-    def _check_sample(self, x: Tensor) -> None:
-        if tuple(tensor("x", x, holds="numbers").shape[1:]) != self.data_shape:
-            raise ValueError(
-                f"x must have shape (b, {', '.join(map(str, self.data_shape))}), got "
-                f"{tuple(x.shape)}"
-            )
-
     def _check_above_0(self, t: Tensor) -> None:
         """Refuse the time of the data, where there is no noise; looked at on the host alone."""
         if t.device.type == "cpu" and not bool((t > 0).all()):
@@ -253,7 +239,23 @@ class GaussianDiffusion(nn.Module):
             )
 
 
+def _check_clip(clip: tuple[Limit, Limit], data_shape: Sizes) -> tuple[Limit, Limit]:
+    low, high = (tuple(v) if isinstance(v, list) else v for v in sequence("clip", clip, count=2))
+    for value in (
+        v for limit in (low, high) for v in (limit if isinstance(limit, tuple) else (limit,))
+    ):
+        number("clip", value)
+    try:
+        least, _ = check_limits(low, high)
+    except ValueError:
+        text = f"clip must be (low, high) with low below high, got {clip}"
+        raise ValueError(text) from None
+    if least.ndim and (not data_shape or len(least) != data_shape[-1]):
+        raise ValueError(
+            f"clip has limits for {len(least)} columns, but samples of shape {tuple(data_shape)}"
+        )
+    return low, high
+
+
 def _check_same_shape(name: str, value: Tensor, like: Tensor) -> None:
-    tensor(name, value, holds="numbers")
-    if value.shape != tensor("the data", like, holds="numbers").shape:
-        raise ValueError(f"{name} must have shape {tuple(like.shape)}, got {tuple(value.shape)}")
+    tensor(name, value, *tensor("the data", like, "b", ..., holds="numbers").shape, holds="numbers")

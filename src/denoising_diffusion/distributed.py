@@ -3,11 +3,14 @@
 import contextlib
 import os
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from denoising_diffusion import locks
 
 Value = TypeVar("Value")
 
@@ -121,6 +124,27 @@ def processes(device_type: str) -> Generator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Generator[None]:
+    """`locks.locked` for processes that work together: the first locks, and all learn of it.
+
+    Raises:
+        ValueError: another command is writing there.
+    """
+    with contextlib.ExitStack() as stack:
+        refusal: str | None = None
+        if is_main():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locks.locked(path))
+            except ValueError as error:
+                refusal = str(error)
+        refusal = broadcast_object(refusal)
+        if refusal is not None:
+            raise ValueError(refusal)
+        yield
 
 
 def _joined() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from denoising_diffusion.checks import instance, integer, number
+from denoising_diffusion.checks import Count, checked, number
 
 Decay = Callable[[int], float]
 """(optimiser step, counted from 1) -> the weight of the old average, in [0, 1]."""
@@ -38,19 +38,20 @@ class EMA:
         ValueError: decay outside [0, 1).
     """
 
+    @checked
     def __init__(self, model: nn.Module, decay: float | Decay = 0.999) -> None:
-        instance("model", model, nn.Module)
         self.decay = decay if callable(decay) else warmed_up(decay)
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
 
+    @checked
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, model: nn.Module, step: Count) -> None:
         """Move towards the weights that `model` has after optimiser step `step`, counted from 1.
 
         Raises:
             ValueError: a step below 1.
         """
-        decay = self.decay(integer("step", step, 1))
+        decay = self.decay(step)
         for own, other in zip(self.model.parameters(), model.parameters(), strict=True):
             own.lerp_(other, 1 - decay)
         for own, other in zip(self.model.buffers(), model.buffers(), strict=True):

@@ -2,31 +2,36 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import function, instance, number, tensor
+from denoising_diffusion.checks import Share, checked, instance, integers, tensor
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """(x of shape (b, ...), t of shape (b,)) -> an estimate of x_start in the shape of x."""
+
+Limit = float | tuple[float, ...]
+"""One number, or one for each column, which is the last axis."""
 
 UNLABELLED = 0
 """The label of samples without one; classes are 1..n."""
 
 
+@checked
 def bound(denoise: Callable[..., Tensor], *conditions: Tensor) -> Denoiser:
     """The denoiser of these conditions, each (b, ...) in the order of the samples.
 
     Raises:
         TypeError: denoise cannot be called, or a condition is no tensor.
     """
-    function("denoise", denoise)
     for condition in conditions:
         tensor("a condition", condition, "b", ...)
     return lambda x, t: denoise(x, t, *(c.to(x.device) for c in conditions))
 
 
+@checked
 @dataclass(frozen=True)
 class ClassifierFreeGuidance:
     """A denoiser pushed towards its labels (Ho & Salimans 2022, arXiv:2207.12598, eq. 6).
@@ -48,13 +53,8 @@ class ClassifierFreeGuidance:
     """
 
     denoise: Callable[[Tensor, Tensor, Tensor], Tensor]
-    labels: Tensor
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        function("denoise", self.denoise)
-        number("guidance_scale", self.scale, "[0, inf)")
-        tensor("labels", self.labels, "b", holds="integers")
+    labels: Annotated[Tensor, integers, "b"]
+    scale: Annotated[float, "[0, inf)"] = 1.0
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """The guided estimate of x_start for x of shape (b, ...) at times t of shape (b,)."""
@@ -71,25 +71,56 @@ class ClassifierFreeGuidance:
         return uncond + self.scale * (cond - uncond)
 
 
-def clipped(denoise: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
+@checked
+def clipped(denoise: Denoiser, low: Limit = -1.0, high: Limit = 1.0) -> Denoiser:
     """The denoiser with its estimates of x_start cut to [low, high], the range of the data.
 
     Samplers derive the noise anew from the estimate they are given, so a cut estimate and its noise
     always add up to x_t.
 
+    Args:
+        denoise: the denoiser.
+        low: a number, or one per column, the last axis of x.
+        high: likewise.
+
     Raises:
-        TypeError: a denoiser that cannot be called, or a limit that is no number.
-        ValueError: low is not below high.
+        TypeError: a denoiser that cannot be called, or a limit that is neither a number nor a tuple
+            of numbers.
+        ValueError: low is not below high, in some column, or they have unequal columns.
     """
-    function("denoise", denoise)
+    least, most = check_limits(low, high)
+    if not least.ndim:
+        return lambda x, t: denoise(x, t).clamp(least.item(), most.item())
+
+    def cut(x: Tensor, t: Tensor) -> Tensor:
+        estimate = denoise(x, t)
+        return estimate.clamp(least.to(estimate), most.to(estimate))
+
+    return cut
+
+
+def check_limits(low: Limit, high: Limit) -> tuple[Tensor, Tensor]:
+    """The two limits as float64, both () or both (columns,).
+
+    Raises:
+        TypeError, ValueError: as `clipped`.
+    """
     for name, limit in (("low", low), ("high", high)):
-        instance(name, limit, float, int)
-    if not low < high:
+        for value in limit if isinstance(limit, tuple) else (limit,):
+            instance(name, value, float, int)
+    least, most = (torch.tensor(limit, dtype=torch.float64) for limit in (low, high))
+    if least.ndim and most.ndim and len(least) != len(most):
+        raise ValueError(f"low and high have {len(least)} and {len(most)} columns")
+    least, most = torch.broadcast_tensors(least, most)
+    if not bool((least < most).all()):
         raise ValueError(f"low must be below high, got {low} and {high}")
-    return lambda x, t: denoise(x, t).clamp(low, high)
+    return least, most
 
 
-def drop_labels(labels: Tensor, prob: float, generator: torch.Generator | None = None) -> Tensor:
+@checked
+def drop_labels(
+    labels: Annotated[Tensor, integers], prob: Share, generator: torch.Generator | None = None
+) -> Tensor:
     """A copy of the labels in which each is 0 (unlabelled) with this probability.
 
     Training with it teaches one network the conditional and the unconditional model (Ho & Salimans
@@ -99,7 +130,5 @@ def drop_labels(labels: Tensor, prob: float, generator: torch.Generator | None =
         TypeError: labels that are no tensor of integers, or a probability that is no number.
         ValueError: prob outside [0, 1].
     """
-    tensor("labels", labels, holds="integers")
-    number("prob", prob, "[0, 1]")
     dropped = torch.rand(labels.shape, generator=generator) < prob
     return labels.masked_fill(dropped.to(labels.device), UNLABELLED)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import function, instance, integer, number
+from denoising_diffusion.checks import Count, checked, instance, number
 from denoising_diffusion.data.rows import Rows
 from denoising_diffusion.diffusion import GaussianDiffusion, Loss, squared_error
 from denoising_diffusion.distributed import all_sum, drawn, rank, world_size
@@ -55,6 +55,7 @@ def labels(dropout: float = 0.0) -> Conditions:
     return conditions
 
 
+@checked
 @dataclass(frozen=True)
 class DiffusionLoss:
     """The loss of a training step, for `train`: a function of (model, batch, generator).
@@ -80,31 +81,25 @@ class DiffusionLoss:
     weight: Weight | None = None
     conditions: Conditions = field(default_factory=labels)
 
-    def __post_init__(self) -> None:
-        for name in ("error", "times", "conditions"):
-            function(name, getattr(self, name))
-        if self.weight is not None:
-            function("weight", self.weight)
-
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss of a batch (x, ...): a scalar."""
-        instance("the model of a DiffusionLoss", model, GaussianDiffusion)
-        assert isinstance(model, GaussianDiffusion)
+        d: GaussianDiffusion = instance("the model of a DiffusionLoss", model, GaussianDiffusion)
         x = batch[0]
-        t = drawn(len(x), lambda n: self.times(model.schedule, n, generator))
+        t = drawn(len(x), lambda n: self.times(d.schedule, n, generator))
         noise = drawn(len(x), lambda n: torch.randn(n, *x.shape[1:], generator=generator))
         conditions = self.conditions(batch, generator)
-        losses = model.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
+        losses = d.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
         if self.weight is not None:
-            alpha, sigma = model.schedule(t)
-            factor = self.weight(2 * (alpha.log() - sigma.log())) * model.x_start_factor(t)
+            alpha, sigma = d.schedule(t)
+            factor = self.weight(2 * (alpha.log() - sigma.log())) * d.x_start_factor(t)
             losses = losses * factor.to(losses.device, losses.dtype)
         return losses.mean()
 
 
+@checked
 @torch.no_grad()
 def held_out_loss(
-    model: GaussianDiffusion, data: Rows, error: Loss = squared_error, *, rows: int = 1000
+    model: GaussianDiffusion, data: Rows, error: Loss = squared_error, *, rows: Count = 1000
 ) -> float:
     """The mean unweighted loss on held-out data, over draws of (t, noise) that never change.
 
@@ -117,7 +112,7 @@ def held_out_loss(
         error: as in `DiffusionLoss`.
         rows: examples at a time.
     """
-    count, step = len(data), integer("rows", rows, 1) * world_size()
+    count, step = len(data), rows * world_size()
     generator = stream(0, "validation")
     strata = torch.randperm(count, generator=generator)
     t = 1 + strata * model.num_timesteps // count

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Annotated, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import instance, integer
+from denoising_diffusion.checks import Count, checked
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, clipped
+from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, Limit, clipped
 from denoising_diffusion.samplers import Sampler, Step, ddim, ddpm, last, time_grid
 from denoising_diffusion.seeds import SampleNoise, base_seed
 
-Clip = bool | tuple[float, float]
+Clip = bool | tuple[Limit, Limit]
 """True for the range [-1, 1], a pair for another, False for none."""
 
 
@@ -25,9 +25,10 @@ class Guided(TypedDict, total=False):
     clip: Clip
 
 
+@checked
 def sample(
     model: GaussianDiffusion,
-    num: int,
+    num: Count,
     *,
     sampler: Sampler = ddpm,
     times: Sequence[float] | None = None,
@@ -61,8 +62,9 @@ def sample(
     return sampler(denoise, model.schedule, x, times, randn_like=noise)
 
 
+@checked
 def start(
-    d: GaussianDiffusion, num: int, seed: int | None, first: int = 0
+    d: GaussianDiffusion, num: Count, seed: int | None, first: int = 0
 ) -> tuple[Tensor, SampleNoise]:
     """x_T of samples first .. first + num - 1 of this seed, and the source of their later noise.
 
@@ -71,8 +73,6 @@ def start(
     Raises:
         ValueError: num below 1.
     """
-    instance("the model", d, GaussianDiffusion)
-    integer("num", num, 1)
     noise = SampleNoise(base_seed(seed), range(first, first + num))
     parameter = next(d.parameters(), torch.empty(0))
     dtype = torch.promote_types(parameter.dtype, torch.float32)
@@ -80,11 +80,12 @@ def start(
     return d.schedule.sigma[-1].item() * noise(like), noise
 
 
+@checked
 def denoiser(
     d: GaussianDiffusion,
     *,
     labels: Tensor | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: Annotated[float, "[0, inf)"] = 1.0,
     clip: Clip = True,
 ) -> Denoiser:
     """The model's denoiser with labels bound, estimates guided, then clipped.
@@ -110,15 +111,10 @@ def denoiser(
 
 
 def p_sample(
-    d: GaussianDiffusion,
-    x: Tensor,
-    t: int,
-    noise: Tensor,
-    **guided: Unpack[Guided],
+    d: GaussianDiffusion, x: Tensor, t: int, noise: Tensor, **guided: Unpack[Guided]
 ) -> Step:
     """One ancestral step from t to t - 1 with the noise given; x and noise are (b, *data)."""
-    estimate = denoiser(d, **guided)
-    return next(ddpm(estimate, d.schedule, x, [t, t - 1], randn_like=lambda _: noise))
+    return next(ddpm(denoiser(d, **guided), d.schedule, x, [t, t - 1], randn_like=lambda _: noise))
 
 
 def ddim_sample(
@@ -137,34 +133,24 @@ def ddim_sample(
 
 
 def p_sample_loop(
-    d: GaussianDiffusion,
-    num: int,
-    *,
-    seed: int | None = None,
-    **guided: Unpack[Guided],
+    d: GaussianDiffusion, num: int, *, seed: int | None = None, **guided: Unpack[Guided]
 ) -> Tensor:
     """`num` samples by ancestral sampling over all T steps, (num, *data_shape).
 
     `seed=None` takes one from torch's global generator; sample i of a seed is the same in any
     batch.
     """
-    estimate = denoiser(d, **guided)
-    return last(sample(d, num, denoise=estimate, seed=seed)).x
+    return last(sample(d, num, denoise=denoiser(d, **guided), seed=seed)).x
 
 
 def p_sample_loop_all(
-    d: GaussianDiffusion,
-    num: int = 16,
-    *,
-    seed: int | None = None,
-    **guided: Unpack[Guided],
+    d: GaussianDiffusion, num: int = 16, *, seed: int | None = None, **guided: Unpack[Guided]
 ) -> tuple[Tensor, Tensor]:
     """The states after every step and the estimates of x_start, both (T, num, *data_shape).
 
     Row 0 is after the step from T; the last rows are equal, and x_T itself is not kept.
     """
-    estimate = denoiser(d, **guided)
-    steps = list(sample(d, num, denoise=estimate, seed=seed))
+    steps = list(sample(d, num, denoise=denoiser(d, **guided), seed=seed))
     return torch.stack([s.x for s in steps]), torch.stack([s.x_start for s in steps])
 
 
@@ -182,7 +168,6 @@ def ddim_sample_loop(
     Raises:
         ValueError: num_steps outside 1..T, eta outside [0, 1], num below 1.
     """
-    estimate = denoiser(d, **guided)
-    times = time_grid(d.num_timesteps, num_steps)
+    estimate, times = denoiser(d, **guided), time_grid(d.num_timesteps, num_steps)
     sampler = partial(ddim, eta=eta)
     return last(sample(d, num, sampler=sampler, times=times, denoise=estimate, seed=seed)).x

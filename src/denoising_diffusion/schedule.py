@@ -3,19 +3,24 @@
 import math
 import warnings
 from dataclasses import InitVar, dataclass, field
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import instance, integer, number, tensor
+from denoising_diffusion.checks import Count, checked, exact, instance, tensor
 
 # Above this remainder of signal a sampler that starts from pure noise starts from a distribution
 # that the forward process never reached (Lin et al. 2023, arXiv:2305.08891).
 MAX_TERMINAL_SIGNAL = 1e-3
 
 
+Beta = Annotated[float, "(0, 1]"]
+
+
+@checked
 def linear_beta_schedule(
-    num_timesteps: int, beta_start: float = 1e-4, beta_end: float = 0.02
+    num_timesteps: Count, beta_start: Beta = 1e-4, beta_end: Beta = 0.02
 ) -> Tensor:
     """Betas that grow linearly, scaled by 1000 / T so that every T destroys about as much signal.
 
@@ -27,9 +32,6 @@ def linear_beta_schedule(
     Raises:
         ValueError: T < 1, limits outside (0, 1], or a T so small that scaling lifts beta above 1.
     """
-    integer("num_timesteps", num_timesteps, 1)
-    number("beta_start", beta_start, "(0, 1]")
-    number("beta_end", beta_end, "(0, 1]")
     scale = 1000 / num_timesteps
     largest = scale * max(beta_start, beta_end)
     if largest > 1:
@@ -42,7 +44,10 @@ def linear_beta_schedule(
     return torch.linspace(scale * beta_start, scale * beta_end, num_timesteps, dtype=torch.float64)
 
 
-def cosine_beta_schedule(num_timesteps: int, s: float = 0.008, max_beta: float = 0.999) -> Tensor:
+@checked
+def cosine_beta_schedule(
+    num_timesteps: Count, s: Annotated[float, "[0, inf)"] = 0.008, max_beta: Beta = 0.999
+) -> Tensor:
     """Betas whose alpha_cumprod is a squared cosine (Nichol & Dhariwal 2021, eq. 17).
 
     alpha_cumprod_t = f(t) / f(0), f(t) = cos²((t / T + s) / (1 + s) · π / 2); the last beta is cut
@@ -54,9 +59,6 @@ def cosine_beta_schedule(num_timesteps: int, s: float = 0.008, max_beta: float =
     Raises:
         ValueError: T < 1, s < 0 or not finite, max_beta outside (0, 1].
     """
-    integer("num_timesteps", num_timesteps, 1)
-    number("s", s, "[0, inf)")
-    number("max_beta", max_beta, "(0, 1]")
     u = torch.linspace(0, 1, num_timesteps + 1, dtype=torch.float64)
     f = torch.cos((u + s) / (1 + s) * (math.pi / 2)) ** 2
     return (1 - f[1:] / f[:-1]).clamp(max=max_beta)
@@ -72,6 +74,7 @@ def linear(*, timesteps: int = 100, beta_start: float = 1e-4, beta_end: float = 
     return Schedule.from_betas(linear_beta_schedule(timesteps, beta_start, beta_end))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """The forward process q(x_t | x_0) = N(alpha_t x_0, sigma_t² I) for t = 0..T.
@@ -92,20 +95,13 @@ class Schedule:
             ratio that does not fall strictly.
     """
 
-    alpha: Tensor
-    sigma: Tensor
-    stacklevel: InitVar[int] = 3
-    _tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = field(
-        default_factory=dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]],
-        init=False,
-        repr=False,
-    )
+    alpha: Annotated[Tensor, exact]
+    sigma: Annotated[Tensor, exact]
+    stacklevel: InitVar[int] = 4
+    _tables: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False)
 
     def __post_init__(self, stacklevel: int) -> None:
-        alpha, sigma = (
-            tensor(name, v, holds="numbers").detach().to("cpu", torch.float64)
-            for name, v in (("alpha", self.alpha), ("sigma", self.sigma))
-        )
+        alpha, sigma = self.alpha, self.sigma
         if alpha.ndim != 1 or alpha.shape != sigma.shape or len(alpha) < 2:
             raise ValueError(
                 "alpha and sigma must both have shape (T + 1,) with T >= 1, got "
@@ -122,8 +118,6 @@ class Schedule:
                 "the signal-to-noise ratio alpha² / sigma² must fall strictly with t and alpha "
                 "must not be negative"
             )
-        object.__setattr__(self, "alpha", alpha)
-        object.__setattr__(self, "sigma", sigma)
         remainder = (alpha[-1] ** 2 / (alpha[-1] ** 2 + sigma[-1] ** 2)).item()
         if remainder > MAX_TERMINAL_SIGNAL:
             warnings.warn(
@@ -160,7 +154,7 @@ class Schedule:
         # log1p and expm1 keep sigma exact for tiny betas, where 1 - prod(1 - beta) cancels.
         log_alpha_cumprod = torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-b)])
         log_alpha_cumprod = log_alpha_cumprod.cumsum(0)
-        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt(), 4)
+        return cls((log_alpha_cumprod / 2).exp(), (-torch.expm1(log_alpha_cumprod)).sqrt(), 5)
 
     @classmethod
     def from_alpha_cumprod(cls, alpha_cumprod: Tensor) -> "Schedule":
@@ -173,7 +167,7 @@ class Schedule:
         if not bool(((a >= 0) & (a < 1)).all() and (a.diff() < 0).all()):
             raise ValueError("alpha_cumprod must lie in [0, 1) and fall strictly with t")
         a = torch.cat([torch.ones(1, dtype=torch.float64), a])
-        return cls(a.sqrt(), (1 - a).sqrt(), 4)
+        return cls(a.sqrt(), (1 - a).sqrt(), 5)
 
     @property
     def num_timesteps(self) -> int:
@@ -206,12 +200,7 @@ class Schedule:
         They lie on the device of `like`, in float64 if it is float64 and else in float32. The
         look-up never waits for the device, so times outside [0, T] are refused on the host only.
         """
-        tensor("like", like)
-        tensor("t", t, holds="numbers")
-        if t.shape != like.shape[:1]:
-            raise ValueError(
-                f"t must have shape ({like.shape[0]},), one time per sample, got {tuple(t.shape)}"
-            )
+        tensor("t", t, *tensor("like", like, "b", ...).shape[:1], holds="numbers")
         if t.device.type == "cpu":
             self.check_times(t)
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
@@ -278,10 +267,9 @@ def _look_up(table: tuple[Tensor, ...], t: Tensor) -> tuple[Tensor, Tensor]:
 
 def _column(name: str, values: Tensor) -> Tensor:
     """One number per time 1..T, float64 on the host."""
-    tensor(name, values, holds="numbers")
-    if values.ndim != 1 or len(values) == 0:
+    if tensor(name, values, holds="numbers").ndim != 1 or len(values) == 0:
         raise ValueError(f"{name} must have shape (T,) with T >= 1, got {tuple(values.shape)}")
-    return values.detach().to("cpu", torch.float64)
+    return values.detach().cpu().double()
 
 
 def _host(name: str, value: Tensor | float) -> Tensor:

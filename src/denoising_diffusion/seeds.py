@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import integer, tensor
 
 # PyTorch's CPU generator takes only the low 32 bits of a seed. Adding the index to a hash of
 # (seed, purpose) therefore gives 2³² streams that are certain to differ, where hashing all three
@@ -24,10 +24,8 @@ def stream(seed: int, purpose: str, index: int = 0) -> torch.Generator:
     Raises:
         ValueError: a negative seed, or an index outside [0, 2³²).
     """
-    if integer("seed", seed) < 0:
-        raise ValueError(f"seed must be an integer >= 0, got {seed}")
-    if not 0 <= index < _STREAMS:
-        raise ValueError(f"index must lie in [0, 2**32), got {index}")
+    integer("seed", seed, 0)
+    integer("index", index, 0, _STREAMS - 1)
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed((int.from_bytes(digest, "little") + index) % _STREAMS)
 
@@ -60,12 +58,7 @@ class SampleNoise:
         Raises:
             ValueError: another number of samples, or another shape than in the first call.
         """
-        if len(like) != len(self._generators):
-            raise ValueError(f"got {len(like)} samples for {len(self._generators)} streams")
-        if self._shape not in (None, like.shape[1:]):
-            raise ValueError(
-                f"got samples of shape {tuple(like.shape[1:])} after {tuple(self._shape or ())}"
-            )
+        tensor("like", like, len(self._generators), *(self._shape or (...,)))
         self._shape = like.shape[1:]
         if self._position == len(self._buffer):
             self._fill()

@@ -56,26 +56,33 @@ def read_value(kind: Any, value: Any, where: str) -> Any:
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """The value as null, else as the first object or else the first other type of the union."""
+    """The value as null, else as the first type of the union that is an object, a list or neither
+    of them, as the value is.
+    """
     if value is None and types.NoneType in kinds:
         return None
     kinds = tuple(k for k in kinds if k is not types.NoneType)
-    objects = [k for k in kinds if get_origin(k) is dict or dataclasses.is_dataclass(k)]
-    rest = [k for k in kinds if k not in objects]
-    chosen = objects if (isinstance(value, dict) and objects) or not rest else rest
-    return read_value(chosen[0], value, where)
+    same = [k for k in kinds if _form(k) is _form(type(value))]
+    plain = [k for k in kinds if _form(k) is None]
+    return read_value((same or plain or kinds)[0], value, where)
+
+
+def _form(kind: Any) -> type | None:
+    """Whether values of this type are objects or lists in JSON, or neither."""
+    origin = get_origin(kind) or kind
+    if origin is dict or dataclasses.is_dataclass(kind):
+        return dict
+    return tuple if origin in (list, tuple) else None
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise _wrong(where, "a list", value)
-    items: list[Any] = list(value)
     if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(items)
-    if len(kinds) != len(items):
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
         raise _wrong(where, f"{len(kinds)} values", value)
-    pairs = zip(kinds, items, strict=True)
-    return tuple(read_value(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
+    return tuple(read_value(kinds[i], v, f"{where}[{i}]") for i, v in enumerate(value))
 
 
 def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
@@ -87,17 +94,15 @@ def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
         if key not in fields:
             raise ValueError(f"unknown key {dot}{key}; known are {', '.join(fields)}")
     for name, f in fields.items():
-        has_default = not (
-            f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        )
-        if name not in value and not has_default:
+        required = f.default is f.default_factory is dataclasses.MISSING
+        if required and name not in value:
             raise ValueError(f"missing key {dot}{name}")
     hints = typing.get_type_hints(kind)
     return kind(**{k: read_value(hints[k], v, f"{dot}{k}") for k, v in value.items()})
 
 
 def _wrong(where: str, needed: str, got: object) -> ValueError:
-    return ValueError(f"{where} must be {needed}, got {got!r}")
+    return ValueError(f"{where} must be {needed}, got {' '.join(repr(got).split())}")
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from denoising_diffusion.checks import function, one_of
+from denoising_diffusion.checks import function, instance, one_of, shown
 from denoising_diffusion.strict_json import read_value
 
 Target = str | Callable[..., Any]
@@ -74,6 +74,9 @@ TABLES: dict[str, dict[str, Target]] = {
         "points": "data.points:points",
         "mnist": "data.idx:mnist",
         "fashion-mnist": "data.idx:fashion_mnist",
+        "kmnist": "data.idx:kmnist",
+        "qmnist": "data.idx:qmnist",
+        "emnist": "data.idx:emnist",
         "sines": "data.signals:sines",
         "signals": "data.signals:signals",
     },
@@ -94,6 +97,7 @@ def register(table: str, name: str, target: Target) -> None:
         TypeError: a target that is neither callable nor a string.
     """
     rows = TABLES[one_of("table", table, TABLES)]
+    instance("name", name, str)
     if not isinstance(target, str):
         function("target", target)
     if rows.get(name, target) != target:
@@ -125,7 +129,7 @@ def name_of(choice: Choice | Mapping[str, Any], where: str) -> str:
     """
     name = choice.get("kind", choice.get("name")) if isinstance(choice, Mapping) else choice
     if not isinstance(name, str):
-        raise ValueError(f"{where} must be a name, or an object with one, got {choice!r}")
+        raise ValueError(f"{where} must be a name, or an object with one, got {shown(choice)}")
     return name
 
 
@@ -173,7 +177,15 @@ def bound(table: str, choice: Choice | Mapping[str, Any], where: str | None = No
 
 
 def options_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """The options that a target takes, its keyword-only parameters, with their types."""
-    parameters = inspect.signature(target).parameters.values()
+    """The options that a target takes, with their types.
+
+    They are its keyword-only parameters, and those of a `**options: Unpack[...]`.
+    """
     hints = typing.get_type_hints(target if not inspect.isclass(target) else target.__init__)
-    return {p.name: hints.get(p.name, Any) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    found: dict[str, Any] = {}
+    for p in inspect.signature(target).parameters.values():
+        if p.kind is p.KEYWORD_ONLY:
+            found[p.name] = hints.get(p.name, Any)
+        elif p.kind is p.VAR_KEYWORD and typing.get_origin(hints.get(p.name)) is typing.Unpack:
+            found |= typing.get_type_hints(typing.get_args(hints[p.name])[0])
+    return found

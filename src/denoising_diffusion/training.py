@@ -1,14 +1,14 @@
 """Training as a generator: any module, any loss, and a step that depends on (seed, k) alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from denoising_diffusion.checks import function, instance, integer, number
+from denoising_diffusion.checks import Count, Positive, checked, number
 from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.distributed import all_sum, share, world_size
 from denoising_diffusion.ema import EMA
@@ -36,19 +36,20 @@ class TrainStep(NamedTuple):
     lr: float
 
 
+@checked
 def train(
     model: nn.Module,
     loss: BatchLoss,
     data: Rows | Sequence[Tensor],
     optimizer: Optimizer,
     *,
-    steps: int,
-    batch_size: int,
-    seed: int,
+    steps: Count,
+    batch_size: Count,
+    seed: Annotated[int, 0],
     start: int = 0,
     averages: Mapping[str, EMA] | None = None,
     learning_rate: Callable[[int], float] | None = None,
-    max_grad_norm: float | None = None,
+    max_grad_norm: Positive | None = None,
 ) -> Iterator[TrainStep]:
     """Train in place, yielding after every optimiser step and the update of the averages.
 
@@ -80,66 +81,36 @@ def train(
             [0, steps], a norm that is not above 0, an optimiser that holds no parameter of the
             model, or a batch_size that is not divisible by the number of processes.
     """
-    function("loss", loss)
-    instance("model", model, nn.Module)
     rows = as_rows(data)
-    if integer("batch_size", batch_size) < 1 or integer("steps", steps) < 1:
-        raise ValueError(f"batch_size and steps must be >= 1, got {batch_size} and {steps}")
-    if not 0 <= integer("start", start) <= steps:
+    if not 0 <= start <= steps:
         raise ValueError(f"start must lie in [0, {steps}], got {start}")
-    integer("seed", seed, 0)
-    share(batch_size)  # refuses here what would otherwise fail at the first step
-    _check_optimizer(optimizer, model)
-    if max_grad_norm is not None:
-        number("max_grad_norm", max_grad_norm, "(0, inf)")
-    if learning_rate is not None:
-        function("learning_rate", learning_rate)
-    options = _Options(loss, optimizer, averages or {}, learning_rate, max_grad_norm)
-    return _steps(model, rows, options, range(start, steps), batch_size, seed)
-
-
-def _check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
-    instance("optimizer", optimizer, Optimizer)
+    mine = share(batch_size)  # refuses here what would otherwise fail at the first step
     own = {id(p) for p in model.parameters()}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
         raise ValueError("optimizer holds no parameter of the model, so nothing would be trained")
 
+    def walk() -> Iterator[TrainStep]:
+        order, scored = _Order(len(rows), seed), _scored(model, loss)
+        device = next(model.parameters()).device
+        for k in range(start, steps):
+            if learning_rate is not None:
+                rate = number("learning_rate", learning_rate(k + 1), "[0, inf)")
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            drawn = rows[order.rows(k * batch_size, batch_size)[mine]]
+            model.train()
+            optimizer.zero_grad(set_to_none=True)
+            value = scored(tuple(part.to(device) for part in drawn), stream(seed, "step", k))
+            value.backward()
+            if max_grad_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            optimizer.step()
+            for average in (averages or {}).values():
+                average.update(model, k + 1)
+            mean = all_sum(value.detach()) / world_size()
+            yield TrainStep(k + 1, mean, float(optimizer.param_groups[0]["lr"]))
 
-class _Options(NamedTuple):
-    loss: BatchLoss
-    optimizer: Optimizer
-    averages: Mapping[str, EMA]
-    learning_rate: Callable[[int], float] | None
-    max_grad_norm: float | None
-
-    def set_rate(self, step: int) -> None:
-        if self.learning_rate is not None:
-            rate = number("learning_rate", self.learning_rate(step), "[0, inf)")
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-
-
-def _steps(
-    model: nn.Module, data: Rows, options: _Options, todo: range, batch_size: int, seed: int
-) -> Iterator[TrainStep]:
-    order, mine = _Order(len(data), seed), share(batch_size)
-    device = next(model.parameters()).device
-    optimizer, scored = options.optimizer, _scored(model, options.loss)
-    for k in todo:
-        options.set_rate(k + 1)
-        rows = order.rows(k * batch_size, batch_size)[mine]
-        batch = tuple(part.to(device) for part in data[rows])
-        model.train()
-        optimizer.zero_grad(set_to_none=True)
-        value = scored(batch, stream(seed, "step", k))
-        value.backward()
-        if options.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
-        optimizer.step()
-        for average in options.averages.values():
-            average.update(model, k + 1)
-        mean = all_sum(value.detach()) / world_size()
-        yield TrainStep(k + 1, mean, float(optimizer.param_groups[0]["lr"]))
+    return walk()
 
 
 class _Scored(nn.Module):
@@ -171,11 +142,8 @@ class _Order:
         while count > 0:
             epoch, offset = divmod(first, self._rows)
             if epoch != self._epoch:
-                generator = stream(self._seed, "order", epoch)
-                self._epoch, self._permutation = (
-                    epoch,
-                    torch.randperm(self._rows, generator=generator),
-                )
+                drawn = torch.randperm(self._rows, generator=stream(self._seed, "order", epoch))
+                self._epoch, self._permutation = epoch, drawn
             part = self._permutation[offset : offset + count]
             parts.append(part)
             first, count = first + len(part), count - len(part)

@@ -1,48 +1,136 @@
 """The command line: parse, call one job, print."""
 
+import contextlib
 import errno
+import io
 import os
+import signal
 import sys
 import warnings
+from collections.abc import Callable, Generator
+from types import FrameType
 
 from denoising_diffusion import __version__
+
+_BAD_PATH = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EINVAL,
+)  # fmt: skip
+"""What is wrong with a path that was given, not with the machine."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `ddpm` with these arguments, or the process's own, and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        print(f"ddpm {__version__}")
-        return
     warnings.showwarning = _show_warning
-    sys.exit(_guarded(arguments))
+    # A stream that was closed before we began takes everything and keeps nothing.
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    sys.exit(_flushed(_guarded(arguments)))
 
 
 def _guarded(arguments: list[str]) -> int:
     """The exit code of the command; errors that we raise are one line."""
+    with _first_process_speaks(), _interruptible() as interrupted:
+        try:
+            _run(arguments)
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 0
+        except BaseException as error:
+            if interrupted() or isinstance(error, KeyboardInterrupt):
+                return _stopped(error)
+            told = _told(error)
+            if told is None:
+                raise
+            return told
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments == ["--version"]:
+        print(f"ddpm {__version__}")
+        return
     from denoising_diffusion.cli.commands import run
     from denoising_diffusion.cli.parser import parse
-    from denoising_diffusion.run.stop import Diverged, Interrupted
+
+    run(parse(arguments))
+
+
+def _told(error: BaseException) -> int | None:
+    """The exit code of an error that was told in one line; None for one that is a fault of ours."""
+    name = type(error).__name__
+    if name == "Interrupted":
+        return _say(str(error), 130)
+    if isinstance(error, BrokenPipeError):
+        return 0
+    if isinstance(error, ValueError | TypeError | FileExistsError):
+        return _say(f"error: {error}", 2)
+    if name == "Diverged":
+        return _say(f"error: {error}", 1)
+    if isinstance(error, OSError | MemoryError | RuntimeError):
+        hint = _disk_hint(error) or _memory_hint(error)
+        if hint is not None:
+            bad_path = isinstance(error, OSError) and error.errno in _BAD_PATH
+            return _say(f"error: {hint}", 2 if bad_path else 1)
+    return None
+
+
+def _stopped(error: BaseException) -> int:
+    """An interrupt may come out as any error, where it hit an import or a library."""
+    if type(error).__name__ == "Interrupted":
+        return _say(str(error), 130)
+    return _say("stopped; the same command goes on from what is saved", 130)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Generator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C has come, from the first import on."""
+    came = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
 
     try:
-        run(parse(arguments))
-    except Interrupted as stop:
-        return _say(str(stop), 130)
-    except KeyboardInterrupt:
-        return _say("stopped; the same command goes on from what is saved", 130)
-    except (ValueError, TypeError, FileExistsError) as error:
-        return _say(f"error: {error}", 2)
-    except Diverged as error:
-        return _say(f"error: {error}", 1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (OSError, MemoryError, RuntimeError) as error:
-        hint = _disk_hint(error) or _memory_hint(error)
-        if hint is None:
-            raise
-        return _say(f"error: {hint}", 1)
-    return 0
+        before = signal.signal(signal.SIGINT, interrupt)
+    except ValueError:  # not in the main thread, where no signal arrives
+        yield lambda: came
+        return
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _first_process_speaks() -> Generator[None]:
+    """Of processes that torchrun started, only the first prints results."""
+    if os.environ.get("RANK", "0") in ("0", "") or "LOCAL_RANK" not in os.environ:
+        yield
+        return
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def _flushed(code: int) -> int:
+    """The exit code, when all that was printed has arrived: a reader that left is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            # What is left in its buffer would be tried again, and complained of, at exit.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                reason = getattr(error, "strerror", None) or error
+                with contextlib.suppress(OSError, ValueError):
+                    print(f"ddpm: error: results cannot be printed: {reason}", file=sys.stderr)
+                code = code or 1
+    return code
 
 
 def _disk_hint(error: BaseException) -> str | None:
@@ -62,7 +150,8 @@ def _memory_hint(error: BaseException) -> str | None:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"ddpm: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still tells
+        print(f"ddpm: {text}", file=sys.stderr)
     return code
 
 

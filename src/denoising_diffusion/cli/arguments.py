@@ -52,6 +52,8 @@ class Train:
     """A JSON file of keys that replace those of the recipe."""
     data: Annotated[Path | None, arg(metavar="PATH")] = None
     """Your own points, .csv or .npy, for the recipe points; a folder of IDX files for numbers."""
+    label_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """The column of your own points that holds their classes."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """--training.epochs."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
@@ -71,7 +73,7 @@ class Train:
     no_evaluate: bool = False
     """Skip the evaluation at the end."""
     dry_run: bool = False
-    """Print the configuration and stop; nothing is written."""
+    """Say what would be trained, print the configuration and stop; nothing is written."""
     overwrite: bool = False
     """Move a run that is already in the folder to RUN.old and begin afresh."""
 
@@ -84,6 +86,8 @@ class Resume:
     """The run folder."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """The new total number of epochs."""
+    data: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Where the data is now, if it has moved; it must be the same."""
     threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
     device: Device = "auto"

@@ -1,6 +1,7 @@
 """What each command calls, and what it prints. Commands that only describe need no torch."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,8 @@ def configuration(command: Train) -> RunConfig:
     base = base_configuration(command.recipe, command.config)
     parts = (s.data, s.network, s.schedule)
     data, network, schedule = (json.loads(json.dumps(part)) for part in parts)
+    if command.label_column is not None:
+        data["label_column"] = command.label_column
     config = replace(
         base,
         data=data,
@@ -69,19 +72,21 @@ def configuration(command: Train) -> RunConfig:
         training=training,
         sampling=s.sampling,
     )
-    return settled(config, command.data)
+    return settled(config, command.data, command.config)
 
 
 def _train(command: Train) -> None:
     config = configuration(command)
+    out = command.out or Path("runs") / config.recipe
     if command.dry_run:
+        _look_ahead(config, out, command)
         print(to_json(config), end="")
         return
     from denoising_diffusion.run.train import train_run
 
     result = train_run(
         config,
-        command.out or Path("runs") / config.recipe,
+        out,
         device=command.device,
         evaluate=not command.no_evaluate,
         overwrite=command.overwrite,
@@ -90,12 +95,31 @@ def _train(command: Train) -> None:
     _print_result(result.table, result.files)
 
 
+def _look_ahead(config: RunConfig, out: Path, command: Train) -> None:
+    """What a run would be, on standard error; nothing is written, and nothing downloaded."""
+    from denoising_diffusion.data.known import NotHere
+    from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.preflight import preflight
+    from denoising_diffusion.run.prepare import load_data
+
+    os.environ["DDPM_OFFLINE"] = "1"
+    device = pick_device(command.device)
+    try:
+        data = load_data(config.data)
+        report = preflight(config, data, out, device, evaluate=not command.no_evaluate).report
+    except NotHere as missing:
+        report = [str(missing)]
+    for line in report:
+        _say(line)
+
+
 def _resume(command: Resume) -> None:
     from denoising_diffusion.run.train import resume_run
 
     result = resume_run(
         command.run,
         epochs=command.epochs,
+        data=command.data,
         device=command.device,
         evaluate=not command.no_evaluate,
         say=_say,
@@ -134,9 +158,12 @@ def _sample(command: Sample) -> None:
     )
     device = pick_device(command.device).type
     with distributed.processes(device):
-        files = sample_run(Run(command.run), command.sampling, outputs, device=device)
+        drawn = sample_run(Run(command.run), command.sampling, outputs, device=device)
+    for file in drawn.files:
+        if file not in drawn.made:
+            _say(f"{file} is there already")
     if distributed.is_main():
-        print("\n".join(map(str, files)))
+        print("\n".join(map(str, drawn.files)))
 
 
 def _evaluate(command: Evaluate) -> None:
@@ -193,7 +220,7 @@ def _recipes() -> None:
 
 
 def _info(run: Run) -> None:
-    config, facts, history = run.config, run.facts, run.read_history()
+    config, facts, history = run.config, run.facts, run.history.read()
     s, timesteps = config.sampling, config.schedule.get("timesteps", 100)
     shape = " × ".join(map(str, facts.shape))
     rows = [

@@ -1,59 +1,67 @@
 """Points from a file of the user's."""
 
-import csv
-import io
+import math
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from denoising_diffusion.data.reading import as_path, read_bytes
+from denoising_diffusion.data.classes import classes_of
+from denoising_diffusion.data.reading import as_path, read_npy
 from denoising_diffusion.data.rows import Dataset, fingerprint_of, in_memory
-from denoising_diffusion.data.split import split_validation
+from denoising_diffusion.data.split import split_classes, split_validation
+from denoising_diffusion.data.table import read_table
 
 MIN_ROWS = 10
 """The fewest points that a file may hold."""
 
+_TABLES = (".csv", ".tsv")
 
-def points(*, path: str | None = None, seed: int = 0) -> Dataset:
+
+def points(*, path: str | None = None, label_column: str | None = None, seed: int = 0) -> Dataset:
     """The points in a file, a tenth of them held out.
 
     Every column is scaled to mean 0 and standard deviation 1 over the training part.
 
     Args:
-        path: the .csv or .npy file.
+        path: the .csv, .tsv or .npy file.
+        label_column: the name of the column of classes in a .csv file, which are then learned: text
+            or whole numbers. Every class has at least one row to train on.
         seed: of the split.
 
     Raises:
-        TypeError, ValueError: no path, a seed that is no integer >= 0, or a file that cannot be
-            used (see `read_points`) or has a constant column.
+        TypeError, ValueError: no path, a seed that is no integer >= 0, a file that cannot be used
+            (see `read_points`), classes that are none (see `classes_of`), or a column that cannot
+            be scaled: it is constant, or differs by less than float64 tells apart.
     """
     if path is None:
         raise ValueError("the data set 'points' needs the path of a .csv or .npy file, got None")
-    raw = read_points(path)
+    raw, columns, cells, notes = _read(path, label_column)
+    names: tuple[str, ...] = ()
+    labels: tuple[Tensor, ...] = ()
     train, held_out = split_validation(len(raw), 0.1, seed)
-    reference = raw[train].double()
-    constant = (reference.amax(0) == reference.amin(0)).nonzero()
-    if len(constant):
-        column = int(constant[0]) + 1
-        raise ValueError(f"{path}: column {column} is constant, so it cannot be scaled; remove it")
-    shift, scale = reference.mean(0), reference.std(0, correction=0)
-    scaled = ((raw.double() - shift) / scale).float()
+    if cells is not None:
+        names, classes = classes_of(cells, f"{path}: column {label_column!r}")
+        labels, notes = (classes,), (*notes, *_rare(names, classes))
+        train, held_out = split_classes(classes, 0.1, seed)
+    shift, scale = _scaling(path, raw[train], columns)
+    scaled = ((raw - shift) / scale).float()
     return in_memory(
         "points",
         "points",
-        (scaled[train],),
-        (scaled[held_out],),
+        *((scaled[rows], *(k[rows] for k in labels)) for rows in (train, held_out)),
+        class_names=names,
         shift=tuple(shift.tolist()),
         scale=tuple(scale.tolist()),
-        fingerprint=fingerprint_of(raw),
+        fingerprint=fingerprint_of(raw, *labels),
+        columns=columns,
+        notes=notes,
     )
 
 
 def read_points(path: str | Path) -> Tensor:
-    """The points in a .csv file (a header line may come first) or a .npy file: (n, d) float32.
+    """The points in a .csv or .tsv file (see `read_table`) or a .npy file: (n, d) float64.
 
     Integers are read as well as floats. A .npy file is never unpickled.
 
@@ -61,65 +69,67 @@ def read_points(path: str | Path) -> Tensor:
         TypeError: no path.
         ValueError: in one line that names the file: it cannot be read or has another suffix; is
             not numeric, is ragged, or not two-dimensional; has fewer than 10 rows or no column;
-            holds a number that is not finite in float32 (rows count from 1, the header excluded).
+            holds a number that is not finite (rows of .npy count from 1).
     """
+    return _read(path, None).values
+
+
+class _Read(NamedTuple):
+    values: Tensor
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] | None
+    notes: tuple[str, ...]
+
+
+def _read(path: str | Path, label_column: str | None) -> _Read:
     path = as_path(path)
-    readers = {".csv": _read_csv, ".npy": _read_npy}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise ValueError(f"{path}: unknown suffix {path.suffix!r}, expected .csv or .npy")
-    array = reader(path)
+    suffix = path.suffix.lower()
+    if suffix in _TABLES:
+        table = read_table(path, label_column)
+        array, columns, classes, notes = table.values, table.columns, table.classes, table.notes
+    elif suffix != ".npy":
+        hint = "; save one array with numpy.save" if suffix == ".npz" else ""
+        raise ValueError(f"{path}: unknown suffix {path.suffix!r}, expected .csv or .npy{hint}")
+    elif label_column is not None:
+        raise ValueError(f"{path}: label_column is {label_column!r}, but .npy names no columns")
+    else:
+        array, columns, classes, notes = read_npy(path), (), None, ()
     if array.ndim != 2:
         raise ValueError(f"{path}: expected an array of shape (n, d), got {array.shape}")
     if len(array) < MIN_ROWS:
         raise ValueError(f"{path}: expected at least {MIN_ROWS} rows, got {len(array)}")
     if array.shape[1] == 0:
         raise ValueError(f"{path}: the rows are empty")
-    with np.errstate(over="ignore"):
-        found = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    values = torch.from_numpy(array)
+    bad = (~values.isfinite()).nonzero()
     if len(bad):
-        raise ValueError(f"{path}: row {bad[0] + 1} holds a number that is not finite")
-    return torch.from_numpy(found)
+        row, column = (bad[0] + 1).tolist()
+        raise ValueError(f"{path}: row {row} holds a number that is not finite in column {column}")
+    return _Read(values.contiguous(), columns, classes, notes)
 
 
-def _read_npy(path: Path) -> NDArray[np.generic]:
-    """The array in a .npy file, if it is one of numbers."""
-    content = io.BytesIO(read_bytes(path))
-    try:
-        array = np.lib.format.read_array(content, allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
-        reason = "it holds Python objects" if "Object arrays" in str(error) else "no .npy data"
-        raise ValueError(f"{path}: not numeric, {reason}") from error
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"{path}: not numeric, its type is {array.dtype}")
-    return array
+def _scaling(path: str, x: Tensor, columns: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the columns (n, d) float64, if all can be scaled by them."""
+    # Means of what is left after the first row keep digits that those of large numbers lose.
+    offset = x[0]
+    shift, scale = (x - offset).mean(0) + offset, (x - offset).std(0, correction=0)
+    largest = x.abs().amax(0).tolist()
+    for i in range(x.shape[1]):
+        name, it = f"column {i + 1}", repr(columns[i]) if columns else "it"
+        if bool(x[:, i].amax() == x[:, i].amin()):
+            raise ValueError(f"{path}: {name} is constant, so {it} cannot be scaled; remove it")
+        if not bool((shift[i].abs() + scale[i]).isfinite()):
+            raise ValueError(f"{path}: {name} spreads beyond float64, so {it} cannot be scaled")
+        if float(scale[i]) < 1000 * math.ulp(largest[i]):
+            raise ValueError(
+                f"{path}: {name} differs by {float(scale[i]):.3g} around {float(x[0, i]):.6g}, so "
+                f"{it} has few digits in float64; subtract an offset"
+            )
+    return shift, scale
 
 
-def _read_csv(path: Path) -> NDArray[np.generic]:
-    """The numbers in a .csv file: (n, d) float64."""
-    content = read_bytes(path)
-    try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-        lines = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: not numeric, no text in comma-separated values") from error
-    if lines and not any(_is_number(field) for field in lines[0][1]):
-        del lines[0]  # the header
-    for number, fields in lines:
-        if len(fields) != len(lines[0][1]):
-            expected = f"{len(fields)} columns, not {len(lines[0][1])}"
-            raise ValueError(f"{path}: ragged, line {number} has {expected}")
-        for field in fields:
-            if not _is_number(field):
-                raise ValueError(f"{path}: not numeric, line {number} holds {field!r}")
-    rows = [[float(field) for field in fields] for _, fields in lines]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 1)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _rare(names: tuple[str, ...], classes: Tensor) -> list[str]:
+    """What is said of classes with fewer rows than one that is split in tenths."""
+    counts = classes.bincount(minlength=len(names)).tolist()
+    rare = [f"{name!r} {n}" for name, n in zip(names, counts, strict=True) if n < MIN_ROWS]
+    return [f"classes of fewer than {MIN_ROWS} rows: {', '.join(rare[:20])}"] if rare else []

@@ -13,6 +13,12 @@ from torch.utils.data import TensorDataset
 from denoising_diffusion.checks import integer, one_of, shown, tensor
 from denoising_diffusion.tables import TABLES
 
+Limit = float | tuple[float, ...]
+"""One number, or one for each column, which is the last axis."""
+
+NONE = "none"
+"""The name of the absent label, which no class may have; `config` has the same."""
+
 
 @runtime_checkable
 class Rows(Protocol):
@@ -51,7 +57,7 @@ def _count(name: str, rows: Any) -> int:
     refusal = TypeError(f"{name} must be Rows, such as a TensorDataset, got {shown(rows)}")
     try:
         count = len(rows)
-        plain = isinstance(rows, list | tuple | dict | str)
+        plain = isinstance(rows, list | tuple | dict | str | bytes)
         row = rows[torch.zeros(1, dtype=torch.int64)] if count or plain else (torch.zeros(1),)
     except (TypeError, LookupError) as error:
         raise refusal from error
@@ -97,14 +103,17 @@ class Dataset:
         class_names: the names of the classes in order; empty without labels.
         shift: one number, or one per column of points.
         scale: likewise.
-        clip: (low, high), the range of the data in model space.
+        clip: (low, high), the range of the data in model space; each is one number, or a tuple of
+            one per column of points.
         fingerprint: the SHA-256 of the raw data in hexadecimal.
         test: samples that training never sees in any way, or None.
+        columns: the names of the columns of points; empty where there are none.
+        notes: what was guessed, dropped or skipped while the data was read, for the user.
 
     Raises:
         TypeError: parts that are no `Rows`, or names or numbers that are no tuple.
-        ValueError: an unknown kind, or rows that hold labels without names of classes or the
-            reverse.
+        ValueError: an unknown kind, rows that hold labels without names of classes or the
+            reverse, or names that occur twice or are that of the absent label.
     """
 
     name: str
@@ -114,13 +123,15 @@ class Dataset:
     class_names: tuple[str, ...]
     shift: tuple[float, ...]
     scale: tuple[float, ...]
-    clip: tuple[float, float]
+    clip: tuple[Limit, Limit]
     fingerprint: str
     test: Rows | None = None
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, TABLES["kind"])
-        for name in ("class_names", "shift", "scale", "clip"):
+        for name in ("class_names", "shift", "scale", "clip", "columns", "notes"):
             if not isinstance(getattr(self, name), tuple):
                 raise TypeError(f"{name} must be a tuple, got {shown(getattr(self, name))}")
         _count("train", self.train)
@@ -129,6 +140,10 @@ class Dataset:
             _count("test", self.test)
         if len(first(self.train, 1)) != 1 + self.labelled:
             raise ValueError("train must yield labels if there are class_names and else x alone")
+        if len(set(self.class_names)) != len(self.class_names) or NONE in self.class_names:
+            raise ValueError(
+                f"class_names must differ from each other and from {NONE!r}, the absent label"
+            )
 
     @property
     def reference(self) -> Rows:
@@ -154,11 +169,17 @@ class Dataset:
     def to_data(self, x: Tensor) -> Tensor:
         """x of shape (b, ...), floating point, from model space to the units of the data.
 
+        The answer is float64, on the CPU, unless these are the units of the model: few digits of a
+        date or of a place on a map would be left in float32.
+
         Raises:
             TypeError, ValueError: no tensor of floating point numbers, or samples of another shape.
         """
         tensor("x", x, "b", *self.shape, holds="floats")
-        return x * x.new_tensor(self.scale) + x.new_tensor(self.shift)
+        if not any(self.shift) and set(self.scale) == {1.0}:
+            return x
+        scale, shift = (torch.tensor(v, dtype=torch.float64) for v in (self.scale, self.shift))
+        return x.cpu().double() * scale + shift
 
 
 @dataclass(frozen=True)
@@ -181,22 +202,33 @@ def in_memory(
     class_names: tuple[str, ...] = (),
     shift: tuple[float, ...] = (0.0,),
     scale: tuple[float, ...] = (1.0,),
-    clip: tuple[float, float] | None = None,
+    clip: tuple[Limit, Limit] | None = None,
     fingerprint: str | None = None,
+    columns: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
     """A data set of tensors: (x,) or (x, classes) to train on, held out and, if any, to test with.
 
     Classes (n,) int64 are counted from 0, as files do, and become the labels 1..n: here alone.
-    Without a clip it is the range of what is trained on; without a fingerprint, that of the parts.
+    Without a clip it is the range of what is trained on, of each column where there are such;
+    without a fingerprint, that of the parts.
     """
     seen = parts[0][0]
-    clip = clip or (float(seen.min()), float(seen.max()))
+    clip = clip or _range(seen)
     fingerprint = fingerprint or fingerprint_of(*chain(*parts))
     rows = [TensorDataset(x, *(k + 1 for k in classes)) for x, *classes in parts]
     train, validation, test = rows if len(rows) == 3 else (*rows, None)
     return Dataset(
-        name, kind, train, validation, class_names, shift, scale, clip, fingerprint, test
-    )
+        name, kind, train, validation, class_names, shift, scale, clip, fingerprint, test,
+        columns, notes,
+    )  # fmt: skip
+
+
+def _range(x: Tensor) -> tuple[Limit, Limit]:
+    """The range of samples; of each column where a sample is a row of them."""
+    if x.ndim == 2:
+        return tuple(x.amin(0).tolist()), tuple(x.amax(0).tolist())
+    return float(x.min()), float(x.max())
 
 
 def fingerprint_of(*tensors: Tensor) -> str:

@@ -1,14 +1,14 @@
 """One-dimensional signals: mixtures of sines with known spectra, or a user's own."""
 
-import io
+import math
 from collections.abc import Sequence
+from typing import Annotated
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, number
-from denoising_diffusion.data.reading import as_path, read_bytes
+from denoising_diffusion.checks import Count, checked
+from denoising_diffusion.data.reading import as_path, read_npy
 from denoising_diffusion.data.rows import Dataset, in_memory
 from denoising_diffusion.data.split import split_validation
 from denoising_diffusion.seeds import stream
@@ -22,9 +22,13 @@ MIXTURES: dict[str, tuple[tuple[int, float], ...]] = {
 
 MIN_ROWS = 10
 
+Length = Annotated[int, 20]
+Noise = Annotated[float, "[0, inf)"]
 
+
+@checked
 def make_sines(
-    n: int, length: int = 64, noise: float = 0.1, generator: torch.Generator | None = None
+    n: Count, length: Length = 64, noise: Noise = 0.1, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """n signals of the classes in turn: sines of random phases, and white noise.
 
@@ -34,9 +38,6 @@ def make_sines(
     Raises:
         TypeError, ValueError: numbers of another type or out of range.
     """
-    integer("n", n, 1)
-    integer("length", length, 20)
-    number("noise", noise, "[0, inf)")
     place = torch.arange(length, dtype=torch.float64) * (2 * torch.pi / length)
     white = torch.randn(n, length, generator=generator, dtype=torch.float64)
     phases = torch.rand(n, 3, generator=generator, dtype=torch.float64) * (2 * torch.pi)
@@ -64,13 +65,15 @@ def expected_spectrum(name: str, length: int = 64, noise: float = 0.1) -> Tensor
     return power
 
 
-def sines(*, size: int = 20_000, length: int = 64, noise: float = 0.1, seed: int = 0) -> Dataset:
+@checked
+def sines(
+    *, size: Annotated[int, 30] = 20_000, length: int = 64, noise: float = 0.1, seed: int = 0
+) -> Dataset:
     """Signals of `make_sines`, drawn afresh, with a tenth as many from another stream held out.
 
     Raises:
         TypeError, ValueError: a size below 30, or as `make_sines`.
     """
-    integer("size", size, 30)
     drawn = [
         make_sines(n, length, noise, stream(seed, f"data/{part}"))
         for part, n in (("train", size), ("validation", size // 10))
@@ -93,9 +96,17 @@ def signals(*, path: str | None = None, seed: int = 0) -> Dataset:
         raise ValueError("the data set 'signals' needs the path of a .npy file")
     x = _read(path)
     train, held_out = split_validation(len(x), 0.1, seed)
-    mean, std = float(x[train].mean()), float(x[train].std(correction=0))
+    # The mean of what is left after one value keeps digits that that of large numbers loses.
+    offset = float(x.flatten()[0])
+    rest = x[train] - offset
+    mean, std = float(rest.mean()) + offset, float(rest.std(correction=0))
     if std == 0:
         raise ValueError(f"{path}: the signals are constant, so they cannot be scaled")
+    if not math.isfinite(mean + std) or std < 1000 * math.ulp(float(x.abs().max())):
+        raise ValueError(
+            f"{path}: the signals spread by {std:.3g} around {mean:.6g}, which float64 cannot "
+            "scale; subtract an offset, or take another unit"
+        )
     scaled = ((x - mean) / std).float()
     parts = ((scaled[rows],) for rows in (train, held_out))
     return in_memory("signals", "signals", *parts, shift=(mean,), scale=(std,))
@@ -104,19 +115,17 @@ def signals(*, path: str | None = None, seed: int = 0) -> Dataset:
 def _read(path: str) -> Tensor:
     """The signals of a file, (n, channels, length) float64."""
     try:
-        content = io.BytesIO(read_bytes(as_path(path)))
-        array = np.lib.format.read_array(content, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = read_npy(as_path(path))
+    except ValueError as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: no .npy file of numbers, {reason}") from None
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"{path}: not numeric, its type is {array.dtype}")
     shape: Sequence[int] = array.shape
     if array.ndim not in (2, 3) or 0 in shape or len(array) < MIN_ROWS:
         raise ValueError(
             f"{path}: expected (n, length) or (n, channels, length), n >= {MIN_ROWS}, got {shape}"
         )
-    x = torch.from_numpy(array.astype(np.float64))
-    if not bool(x.isfinite().all()):
-        raise ValueError(f"{path} holds values that are not finite")
+    x = torch.from_numpy(array)
+    bad = (~x.isfinite()).flatten(1).any(1).nonzero()
+    if len(bad):
+        raise ValueError(f"{path}: signal {int(bad[0]) + 1} holds values that are not finite")
     return x[:, None] if x.ndim == 2 else x

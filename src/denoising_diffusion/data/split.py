@@ -28,3 +28,19 @@ def split_validation(num: int, fraction: float, seed: int) -> tuple[Tensor, Tens
     held_out = min(num, math.floor(num * fraction + 1e-9))  # 0.29 * 100 is 28.999999999999996
     order = torch.randperm(num, generator=seeds.stream(seed, "split"))
     return order[held_out:], order[:held_out]
+
+
+def split_classes(classes: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """The same split, but that no class is held out whole: its rows are then trained on.
+
+    Args:
+        classes: (n,) int64, the class of each sample.
+        fraction: see `split_validation`.
+        seed: likewise.
+
+    Raises:
+        TypeError, ValueError: as `split_validation`.
+    """
+    train, held_out = split_validation(len(classes), fraction, seed)
+    lost = ~torch.isin(classes[held_out], classes[train])
+    return torch.cat([train, held_out[lost]]), held_out[~lost]

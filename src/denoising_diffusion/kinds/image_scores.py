@@ -1,7 +1,5 @@
 """Scores of images against real ones, in the features of a classifier."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -9,7 +7,6 @@ from denoising_diffusion.data import Dataset, whole
 from denoising_diffusion.kinds.base import Judgement, Names, Scoring
 from denoising_diffusion.metrics import (
     FeatureStatistics,
-    FrechetEstimate,
     Score,
     class_proportions,
     confusion_matrix,
@@ -30,65 +27,50 @@ PAIRS = 10
 def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
     """All scores of images (n, c, h, w) in [-1, 1] of which as many real ones exist, twice."""
     train, test = whole(data.train), whole(data.reference)
+    known, real = (train[0], train[1] - 1), (test[0], test[1] - 1)
+    count = len(data.class_names)
     judges = [
-        judge(
-            train[0], train[1] - 1, len(data.class_names), test[0], test[1] - 1,
-            fingerprint=data.fingerprint, seed=seed,
-        )
+        judge(*known, count, *real, fingerprint=data.fingerprint, seed=seed)
         for seed in range(how.classifiers)
-    ]  # fmt: skip
+    ]
     with torch.no_grad():
-        found = [_distances(j, train[0], test[0], images, data.clip) for j in judges]
-        order = sorted(range(len(found)), key=lambda i: found[i].estimate.value)
+        references = [FeatureStatistics.from_features(j.features(real[0])) for j in judges]
+        each = [
+            frechet_with_error(j.features(images), r)
+            for j, r in zip(judges, references, strict=True)
+        ]
+        order = sorted(range(len(each)), key=lambda i: each[i].value)
         middle = order[(len(order) - 1) // 2]
-        chosen, distance = judges[middle], found[middle]
-        beside = {"floor": distance.floor, "ceiling": distance.ceiling}
-        value, interval = distance.estimate.value, distance.estimate.interval
+        chosen, reference = judges[middle], references[middle]
+        low, high = (torch.tensor(limit) for limit in data.clip)
+        noise = torch.rand(images.shape, generator=stream(0, "ceiling")) * (high - low) + low
+        beside = {
+            "floor": _distance(chosen, train[0][: len(images)], reference),
+            "ceiling": _distance(chosen, noise, reference),
+        }
+        value, interval = each[middle].value, each[middle].interval
         scores = [Score("fld", "Fréchet distance", value, interval, beside)]
         if how.classifiers > 1:
-            each = [f.estimate.value for f in found]
-            scores.append(Score("fld_by_classifier", "  of each classifier", each))
+            values = [e.value for e in each]
+            scores.append(Score("fld_by_classifier", "  of each classifier", values))
         if how.classic:
-            scores += _classic(chosen, test[0], images)
-        real = chosen.read(test[0]), test[1] - 1
+            scores += _classic(chosen, reference, images)
         by_class = _class_scores(chosen, data, chosen.read(images), real[1], names)
-        near = _neighbour_scores(chosen, data, train[0], test[0], images)
-    parts = (by_class, near)
-    pictures = {name: p for part in parts for name, p in part.pictures.items()}
-    return Judgement([*scores, *(s for part in parts for s in part.scores)], pictures)
-
-
-@dataclass(frozen=True)
-class _Distances:
-    estimate: FrechetEstimate
-    floor: float
-    ceiling: float
-
-
-def _distances(
-    judge: Judge, train: Tensor, real: Tensor, images: Tensor, clip: tuple[float, float]
-) -> _Distances:
-    reference = FeatureStatistics.from_features(judge.features(real))
-    low, high = clip
-    noise = torch.rand(images.shape, generator=stream(0, "ceiling")) * (high - low) + low
-    return _Distances(
-        frechet_with_error(judge.features(images), reference),
-        _distance(judge, train[: len(images)], reference),
-        _distance(judge, noise, reference),
-    )
+        near = _neighbour_scores(chosen, data, train[0], real[0], images)
+    pictures = {**by_class.pictures, **near.pictures}
+    return Judgement([*scores, *by_class.scores, *near.scores], pictures)
 
 
 def _distance(judge: Judge, x: Tensor, reference: FeatureStatistics) -> float:
     return frechet_distance(FeatureStatistics.from_features(judge.features(x)), reference)
 
 
-def _classic(judge: Judge, real: Tensor, images: Tensor) -> list[Score]:
+def _classic(judge: Judge, reference: FeatureStatistics, images: Tensor) -> list[Score]:
     """The figures of DenoisingDiffusion.jl, which stretches every generated image by itself.
 
     Each sample's darkest pixel becomes the least and its brightest the greatest grey level, while
     real images stay as they are; its "random" images are normal noise, cut and stretched likewise.
     """
-    reference = FeatureStatistics.from_features(judge.features(real))
     estimate = frechet_with_error(judge.features(_stretched(images)), reference)
     noise = torch.randn(images.shape, generator=stream(0, "classic")).clamp(-1, 1)
     random = _distance(judge, _stretched(noise), reference)

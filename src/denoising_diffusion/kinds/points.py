@@ -32,8 +32,6 @@ PANELS = 5
 _BEHIND = 2000
 """Points of the data behind them."""
 _FORWARD_FRAMES = 50
-_MOST_OFFSET = 1000.0
-"""Deviations from zero up to which float32 keeps four digits of a deviation."""
 _SQUARE = ((-2.0, 2.0), (-2.0, 2.0))
 """The original's limits, for the built-in curves."""
 
@@ -71,18 +69,14 @@ class Points(Kind):
         return 10_000
 
     def encode(self, x: Tensor) -> np.ndarray:
-        """float32 (n, d), in the user's units; float64 where an offset would eat the digits."""
-        fine = all(
-            abs(shift) <= _MOST_OFFSET * scale
-            for shift, scale in zip(self.facts.shift, self.facts.scale, strict=True)
-        )
-        return self._in_units(x).numpy().astype(np.float32 if fine else np.float64)
+        """(n, d) in the user's units: float64, or float32 where they are the model's own."""
+        return self._in_units(x).numpy()
 
     def decode(self, stored: np.ndarray) -> Tensor:
         if stored.ndim != 2 or stored.dtype.kind != "f":
             raise ValueError(f"samples must be float (n, d), got {stored.dtype} {stored.shape}")
-        scale, shift = self._scaling(torch.float64)
-        return ((torch.from_numpy(stored).double() - shift) / scale).float()
+        scale, shift = self._scaling()
+        return ((torch.from_numpy(stored.astype(np.float64)) - shift) / scale).float()
 
     def table(self, x: Tensor, names: Names, suffix: str) -> bytes:
         """.npy of `encode`, or .csv under the names of the columns: numbers as short as they are
@@ -101,13 +95,15 @@ class Points(Kind):
         text.flush()
         return content.getvalue()
 
-    def _scaling(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return torch.tensor(self.facts.scale, dtype=dtype), torch.tensor(
-            self.facts.shift, dtype=dtype
-        )
+    def _scaling(self) -> tuple[Tensor, Tensor]:
+        facts = self.facts
+        scale, shift = (torch.tensor(v, dtype=torch.float64) for v in (facts.scale, facts.shift))
+        return scale, shift
 
     def _in_units(self, x: Tensor) -> Tensor:
-        scale, shift = self._scaling(torch.float64)
+        if not any(self.facts.shift) and set(self.facts.scale) == {1.0}:
+            return x.cpu().float()
+        scale, shift = self._scaling()
         return x.cpu().double() * scale + shift
 
     def picture(self, x: Tensor, names: Names) -> "Image":
@@ -145,7 +141,7 @@ class Points(Kind):
             ends = torch.tensor([0.005, 0.995], dtype=torch.float64)
             low, high = self._data.quantile(ends, dim=0)
         # A column that hardly ever moves still has limits.
-        room = torch.maximum(0.15 * (high - low), 0.5 * self._scaling(torch.float64)[0])
+        room = torch.maximum(0.15 * (high - low), 0.5 * self._scaling()[0])
         return list(zip((low - room).tolist(), (high + room).tolist(), strict=True))
 
     def _drawn(self, canvas: Canvas, x: Tensor, names: Names, title: str) -> "Image":
@@ -216,9 +212,8 @@ class Points(Kind):
 def column_names(facts: Facts) -> tuple[str, ...]:
     """The names of the columns: those of the file, else x, y, z, or x1, x2, ... of more."""
     (count,) = facts.shape
-    named: tuple[str, ...] = getattr(facts, "columns", ())
-    if named:
-        return named
+    if facts.columns:
+        return facts.columns
     return ("x", "y", "z")[:count] if count <= 3 else tuple(f"x{i + 1}" for i in range(count))
 
 

@@ -41,8 +41,9 @@ class Signals(Kind):
         return max(1, min(2_000, 400_000 // (channels * length)))
 
     def encode(self, x: Tensor) -> np.ndarray:
-        """float32 (n, c, length), in the user's units."""
-        return self._in_units(x).numpy().astype(np.float32)
+        """(n, c, length) in the user's units: float64 where they lie off 0, else float32."""
+        found = self._in_units(x).numpy()
+        return found if self.facts.shift[0] else found.astype(np.float32)
 
     def decode(self, stored: np.ndarray) -> Tensor:
         if stored.ndim != 3 or stored.dtype.kind != "f":
@@ -57,28 +58,25 @@ class Signals(Kind):
 
     def picture(self, x: Tensor, names: Names) -> "Image":
         """A panel for each class, some signals in each."""
-        panels = self._panels(x, names)
-        return plot_lines(panels, columns=min(2, len(panels)))
+        return _drawn(self._panels(x, names))
 
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         if of == "both":
             raise ValueError("states and estimates stand above each other for images alone")
-        frames: list[Image] = []
-        for i in thin(len(steps)):
-            state = steps[i].x if of == "state" else steps[i].x_start
-            panels = [
-                (f"{name}  t = {steps[i].t:g}".strip(), x) for name, x in self._panels(state, names)
-            ]
-            frames.append(plot_lines(panels, columns=min(2, len(panels))))
-        return frames
+        kept = [steps[i] for i in thin(len(steps))]
+        return [
+            _drawn(self._panels(s.x if of == "state" else s.x_start, names, f"  t = {s.t:g}"))
+            for s in kept
+        ]
 
-    def _panels(self, x: Tensor, names: Names) -> list[tuple[str, Tensor]]:
+    def _panels(self, x: Tensor, names: Names, after: str = "") -> list[tuple[str, Tensor]]:
         signals = self._in_units(x)
         if names is None:
-            return [("", signals[:PER_PANEL])]
+            return [(after.strip(), signals[:PER_PANEL])]
         order = [n for n in (NONE, *self.facts.class_names) if n in names]
         masks = {n: torch.tensor([v == n for v in names]) for n in order}
-        return [("any" if n == NONE else n, signals[m][:PER_PANEL]) for n, m in masks.items()]
+        titles = {NONE: "any"}
+        return [(titles.get(n, n) + after, signals[m][:PER_PANEL]) for n, m in masks.items()]
 
     def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
         """How far the mean power spectrum lies from that of unseen data, over the classes' mean."""
@@ -86,8 +84,7 @@ class Signals(Kind):
         self.check(data, len(samples))
         unseen, seen = whole(data.reference), first(data.train, len(samples))
         if names is None or not data.labelled:
-            found = _spectrum_score(samples, seen[0], unseen[0])
-            return Judgement([found])
+            return Judgement([_spectrum_score(samples, seen[0], unseen[0])])
         parts: dict[str, Score] = {}
         for k, name in enumerate(data.class_names, start=1):
             mine = torch.tensor([v == name for v in names])
@@ -105,6 +102,10 @@ class Signals(Kind):
             for name, s in parts.items()
         ]
         return Judgement([_mean(list(parts.values())), *named])
+
+
+def _drawn(panels: list[tuple[str, Tensor]]) -> "Image":
+    return plot_lines(panels, columns=min(2, len(panels)))
 
 
 def power_spectrum(x: Tensor) -> Tensor:

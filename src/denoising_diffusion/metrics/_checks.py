@@ -1,11 +1,11 @@
 """What metrics are given: rows that can be compared, and classes counted from 0."""
 
 from types import EllipsisType
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
-from denoising_diffusion.checks import finite, integer, tensor
+from denoising_diffusion.checks import finite, integer, tensor, within
 
 _MOST = 1e70
 """Fourth powers of features are formed, and must not overflow."""
@@ -25,13 +25,12 @@ def rows(name: str, value: Any, *shape: int | str | EllipsisType) -> Tensor:
     return found
 
 
+Features = Annotated[Tensor, rows, "d"]
+"""(n, d), n >= 1."""
+
+
 def classes(name: str, value: Any, num_classes: int, count: int | str = "n") -> Tensor:
     """The value as (count,) int64 on the CPU, if it holds classes 0..num_classes - 1."""
     integer("num_classes", num_classes, 1, _MOST_CLASSES)
     found = tensor(name, value, count, holds="integers").detach().cpu().long()
-    if len(found) and not 0 <= int(found.min()) <= int(found.max()) < num_classes:
-        raise ValueError(
-            f"{name} must lie in 0..{num_classes - 1}, got values from "
-            f"{int(found.min())} to {int(found.max())}"
-        )
-    return found
+    return within(name, found, 0, num_classes - 1)

@@ -1,15 +1,17 @@
 """The Fréchet distance between two sets of features, with the uncertainty of its estimate."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from denoising_diffusion import seeds
-from denoising_diffusion.checks import finite, instance, integer
-from denoising_diffusion.metrics._checks import rows
+from denoising_diffusion.checks import Count, checked, exact, instance, tensor
+from denoising_diffusion.metrics._checks import Features
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class FeatureStatistics:
     """Count, mean and scatter of features, enough for the Fréchet distance; sets can be merged.
@@ -24,28 +26,23 @@ class FeatureStatistics:
         TypeError: anything but an integer and tensors of numbers.
     """
 
-    count: int
-    mean: Tensor
-    scatter: Tensor
+    count: Count
+    mean: Annotated[Tensor, exact, "d"]
+    scatter: Annotated[Tensor, exact, "d", "d"]
 
     def __post_init__(self) -> None:
-        integer("count", self.count, 1)
-        d = len(finite("mean", self.mean, "d"))
-        for name, found in (
-            ("mean", self.mean),
-            ("scatter", finite("scatter", self.scatter, d, d)),
-        ):
-            object.__setattr__(self, name, found.detach().to("cpu", torch.float64))
+        tensor("scatter", self.scatter, len(self.mean), len(self.mean))
 
     @classmethod
-    def from_features(cls, features: Tensor) -> "FeatureStatistics":
+    @checked
+    def from_features(cls, features: Features) -> "FeatureStatistics":
         """The statistics of features of shape (n, d), n >= 1.
 
         Raises:
             ValueError: another shape, no sample, or values that are not finite.
             TypeError: anything but a tensor of numbers.
         """
-        x = rows("features", features, "d").detach().to("cpu", torch.float64)
+        x = features.detach().cpu().double()
         mean = x.mean(0)
         centred = x - mean
         return cls(len(x), mean, centred.T @ centred)
@@ -89,6 +86,7 @@ class FrechetEstimate:
         return 1.96 * self.standard_error
 
 
+@checked
 def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     """The squared 2-Wasserstein distance between the two Gaussians with these moments.
 
@@ -99,12 +97,17 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
         ValueError: features of different width, or fewer than two samples in either.
         TypeError: anything but statistics.
     """
-    _check_width(instance("a", a, FeatureStatistics), instance("b", b, FeatureStatistics))
-    return _distance(a.mean, a.covariance, b.mean, b.covariance, _root(b.covariance))
+    _check_width(a, b)
+    return _distance(a, b, _root(b.covariance))
 
 
+@checked
 def frechet_with_error(
-    features: Tensor, reference: FeatureStatistics, *, resamples: int = 100, seed: int = 0
+    features: Features,
+    reference: FeatureStatistics,
+    *,
+    resamples: Annotated[int, 2, 10**6] = 100,
+    seed: int = 0,
 ) -> FrechetEstimate:
     """The Fréchet distance of features (n, d) to the reference, with a bootstrap standard error.
 
@@ -118,32 +121,23 @@ def frechet_with_error(
             finite, or a reference of another width.
         TypeError: anything but a tensor of numbers, statistics and integers.
     """
-    integer("resamples", resamples, 2, 10**6)
-    whole = FeatureStatistics.from_features(features)
-    _check_width(whole, instance("reference", reference, FeatureStatistics))
-    covariance = reference.covariance
-    root = _root(covariance)
-    value = _distance(whole.mean, whole.covariance, reference.mean, covariance, root)
-    n = whole.count
-    centred = features.detach().to("cpu", torch.float64) - whole.mean
+    x = features.detach().cpu().double()
+    whole = FeatureStatistics.from_features(x)
+    _check_width(whole, reference)
+    root = _root(reference.covariance)
     generator = seeds.stream(seed, "bootstrap")
-    values: list[float] = []
-    for _ in range(resamples):
-        drawn = torch.randint(n, (n,), generator=generator)
-        weights = torch.bincount(drawn, minlength=n).double()  # a multinomial count per sample
-        shift = weights @ centred / n
-        scatter = (centred * weights[:, None]).T @ centred - n * torch.outer(shift, shift)
-        mean = whole.mean + shift
-        values.append(_distance(mean, scatter / (n - 1), reference.mean, covariance, root))
-    return FrechetEstimate(value, float(torch.tensor(values, dtype=torch.float64).std()))
+    drawn = (x[torch.randint(len(x), (len(x),), generator=generator)] for _ in range(resamples))
+    values = [_distance(FeatureStatistics.from_features(rows), reference, root) for rows in drawn]
+    error = float(torch.tensor(values, dtype=torch.float64).std())
+    return FrechetEstimate(_distance(whole, reference, root), error)
 
 
-def _distance(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor, r: Tensor) -> float:
-    """The distance of (mean, cov) to a Gaussian whose covariance has the root r."""
-    middle = r @ cov @ r
+def _distance(a: FeatureStatistics, b: FeatureStatistics, root: Tensor) -> float:
+    """The distance of a to b, of whose covariance this is the root."""
+    middle = root @ a.covariance @ root
     overlap = torch.linalg.eigvalsh((middle + middle.T) / 2).clamp(min=0).sqrt().sum()
-    spread = cov.trace() + other_cov.trace() - 2 * overlap
-    return max(0.0, float((mean - other_mean).square().sum() + spread))
+    spread = a.covariance.trace() + b.covariance.trace() - 2 * overlap
+    return max(0.0, float((a.mean - b.mean).square().sum() + spread))
 
 
 def _root(covariance: Tensor) -> Tensor:

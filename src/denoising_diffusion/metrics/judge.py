@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import __version__, files
-from denoising_diffusion.checks import finite, instance, integer, number
-from denoising_diffusion.metrics._checks import classes as checked
+from denoising_diffusion.checks import checked, finite, number
+from denoising_diffusion.metrics._checks import classes as asked_classes
 from denoising_diffusion.metrics._checks import rows
 from denoising_diffusion.nn import LeNet5, SmallClassifier
 from denoising_diffusion.progress import progress
@@ -77,15 +77,16 @@ class Judge:
         return torch.cat([ask(_as_seen(part.to(own), self.model)) for part in parts])
 
 
+@checked
 def judge(
-    images: Tensor,
+    images: Annotated[Tensor, rows, "c", "h", "w"],
     classes: Tensor,
     num_classes: int,
     test_images: Tensor,
     test_classes: Tensor,
     *,
     fingerprint: str,
-    seed: int = 0,
+    seed: Annotated[int, 0, 2**63 - 1] = 0,
 ) -> Judge:
     """The classifier of these images and this seed: from the cache, or trained and put there.
 
@@ -108,14 +109,13 @@ def judge(
             outside its range.
         TypeError: arguments of other types.
     """
-    shape = tuple(rows("images", images, "c", "h", "w").shape[1:])
+    shape = tuple(images.shape[1:])
     rows("test_images", test_images, *shape)
-    known = checked("classes", classes, num_classes, len(images))
-    expected = checked("test_classes", test_classes, num_classes, len(test_images))
-    integer("seed", seed, 0, 2**63 - 1)
+    known = asked_classes("classes", classes, num_classes, len(images))
+    expected = asked_classes("test_classes", test_classes, num_classes, len(test_images))
     course = _LENET if shape[1:] == (28, 28) else _SMALL
     key = {
-        "data": instance("fingerprint", fingerprint, str),
+        "data": fingerprint,
         # The order of the training classes tells which split of the data this is.
         "split": hashlib.sha256(known.numpy().tobytes()).hexdigest(),
         "shape": list(shape),
@@ -124,8 +124,7 @@ def judge(
         "version": __version__,
         **asdict(course),
     }
-    kept = _kept(key, _new(shape, num_classes, seed))
-    if kept is not None:
+    if kept := _kept(key, _new(shape, num_classes, seed)):
         return kept
     found = _new(shape, num_classes, seed)
     _train(found.model, images.detach().to("cpu", torch.float32), known, course, seed)
@@ -136,12 +135,12 @@ def judge(
 
 
 def _new(shape: tuple[int, ...], num_classes: int, seed: int) -> Judge:
-    channels, height, width = shape
+    channels, *sides = shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if (height, width) == (28, 28):
+        if sides == [28, 28]:
             return Judge(LeNet5(channels, num_classes), shape)
-        side = -(-max(height, width) // 4) * 4  # which can be halved twice
+        side = -(-max(sides) // 4) * 4  # which can be halved twice
         return Judge(SmallClassifier(channels, side, num_classes), shape)
 
 
@@ -164,16 +163,12 @@ def _train(
     def rate(step: int) -> float:
         return course.learning_rate * (1 - (step - 1) / steps if course.decay else 1.0)
 
+    optimizer = torch.optim.Adam(model.parameters(), lr=course.learning_rate)
+    size = course.batch_size
     taken = train(
-        model,
-        loss,
-        (images, classes),
-        torch.optim.Adam(model.parameters(), lr=course.learning_rate),
-        steps=steps,
-        batch_size=course.batch_size,
-        seed=seed,
-        learning_rate=rate,
-    )
+        model, loss, (images, classes), optimizer,
+        steps=steps, batch_size=size, seed=seed, learning_rate=rate,
+    )  # fmt: skip
     for _ in progress(taken, steps, f"training {course.network}"):
         pass
     model.eval()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, shown, tensor
-from denoising_diffusion.metrics._checks import rows
+from denoising_diffusion.checks import checked, tensor
+from denoising_diffusion.metrics._checks import Features, rows
 
 # Pairs of rows compared at a time: 64 MiB of float64 for any number of rows, small enough to be
 # read again from a large cache and large enough for the product of matrices to run at full speed.
@@ -58,7 +58,8 @@ class Memorisation:
         return float(self.sample_distances.quantile(0.5)) / real if real > 0 else float("nan")
 
 
-def nearest(x: Tensor, reference: Tensor, exclude_self: bool = False) -> tuple[Tensor, Tensor]:
+@checked
+def nearest(x: Features, reference: Tensor, exclude_self: bool = False) -> tuple[Tensor, Tensor]:
     """The nearest row of the reference (m, d) to every row of x (n, d), in Euclidean distance.
 
     Args:
@@ -76,9 +77,7 @@ def nearest(x: Tensor, reference: Tensor, exclude_self: bool = False) -> tuple[T
             another shape than the reference, or fewer than two rows.
         TypeError: anything but tensors of numbers, or an exclude_self that is not a bool.
     """
-    _check("x", x, reference)
-    if type(exclude_self) is not bool:
-        raise TypeError(f"exclude_self must be True or False, got {shown(exclude_self)}")
+    rows("reference", reference, x.shape[1])
     if exclude_self and x.shape != reference.shape:
         shapes = f"{tuple(x.shape)} and {tuple(reference.shape)}"
         raise ValueError(f"exclude_self takes x that is the reference, got shapes {shapes}")
@@ -90,7 +89,8 @@ def nearest(x: Tensor, reference: Tensor, exclude_self: bool = False) -> tuple[T
     return distances[:, 0], indices[:, 0]
 
 
-def precision_recall(features: Tensor, reference: Tensor, k: int = 3) -> PrecisionRecall:
+@checked
+def precision_recall(features: Features, reference: Tensor, k: int = 3) -> PrecisionRecall:
     """Improved precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991, eqs. 1-2).
 
     A row stands for the ball that reaches to its k-th nearest neighbour in its own set. Precision
@@ -107,14 +107,15 @@ def precision_recall(features: Tensor, reference: Tensor, k: int = 3) -> Precisi
         ValueError: other shapes, no rows, values that are not finite, or k outside its range.
         TypeError: anything but tensors of numbers and an integer.
     """
-    _check("features", features, reference)
+    rows("reference", reference, features.shape[1])
     _check_k(k, min(len(features), len(reference)))
     in_reference, _ = _hits(features, reference, _radii(reference, k))
     in_features, _ = _hits(reference, features, _radii(features, k))
     return PrecisionRecall(_share(in_reference), _share(in_features))
 
 
-def density_coverage(features: Tensor, reference: Tensor, k: int = 5) -> DensityCoverage:
+@checked
+def density_coverage(features: Features, reference: Tensor, k: int = 5) -> DensityCoverage:
     """Density and coverage (Naeem et al. 2020, arXiv:2002.09797, section 3).
 
     Balls are those of `precision_recall`, around reference rows alone. Density is the number of
@@ -133,7 +134,7 @@ def density_coverage(features: Tensor, reference: Tensor, k: int = 5) -> Density
         ValueError: other shapes, no rows, values that are not finite, or k outside its range.
         TypeError: anything but tensors of numbers and an integer.
     """
-    _check("features", features, reference)
+    rows("reference", reference, features.shape[1])
     _check_k(k, len(reference))
     per_feature, per_ball = _hits(features, reference, _radii(reference, k))
     return DensityCoverage(float(per_feature.sum()) / (k * len(features)), _share(per_ball))
@@ -160,19 +161,18 @@ def _nearest(
     x: Tensor, reference: Tensor, k: int, exclude_self: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Distances (n, k), rising, and row numbers (n, k) of the k nearest rows of the reference."""
-    distances: list[Tensor] = []
-    indices: list[Tensor] = []
+    found: list[tuple[Tensor, Tensor]] = []
     known = reference.detach().cpu()
     for first, part, squares, _ in _squares(x, reference):
         if exclude_self:
             squares[torch.arange(len(part)), torch.arange(first, first + len(part))] = torch.inf
-        found = squares.topk(k, largest=False).indices
+        columns = squares.topk(k, largest=False).indices
         # |x|² + |y|² - 2xy is fast but cancels: two equal rows come out some 1e-8 of their norm
         # apart, and copies are what is looked for. It chooses; the difference measures.
-        exact = torch.stack([(part - known[column]).norm(dim=1) for column in found.T], dim=1)
+        exact = torch.stack([(part - known[column]).norm(dim=1) for column in columns.T], dim=1)
         exact, order = exact.sort(dim=1)
-        distances.append(exact)
-        indices.append(found.gather(1, order))
+        found.append((exact, columns.gather(1, order)))
+    distances, indices = zip(*found, strict=True)
     return torch.cat(distances), torch.cat(indices)
 
 
@@ -232,9 +232,5 @@ def _share(hits: Tensor) -> float:
 
 
 def _check_k(k: int, count: int) -> None:
-    if not 1 <= integer("k", k) < count:
+    if not 1 <= k < count:
         raise ValueError(f"k must lie in 1..{count - 1}, below the number of rows, got {k}")
-
-
-def _check(name: str, x: Tensor, reference: Tensor) -> None:
-    rows("reference", reference, rows(name, x, "d").shape[1])

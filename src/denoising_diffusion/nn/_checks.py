@@ -1,75 +1,50 @@
-"""Checks of what networks are made of and called with; they read no values from an accelerator."""
+"""What networks are made of and called with; nothing here reads values from an accelerator."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from denoising_diffusion.checks import integer, shown, tensor
+from denoising_diffusion.checks import integer, tensor, within
 
 _AXES = {1: ("length",), 2: ("h", "w")}
 
 
-def divides(name: str, value: Any, number: int, of: str) -> int:
-    """The value, if it is a divisor of the number of `of`; else a TypeError or ValueError."""
-    if integer(name, value) < 1 or number % value:
-        raise ValueError(f"{name} must divide the {number} {of}, got {value}")
-    return int(value)
-
-
 def even_width(name: str, value: Any) -> int:
-    """The value, if it is an even integer of at least 4; else a TypeError or ValueError."""
+    """The value, if it is an even integer of at least 4.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
     if integer(name, value) < 4 or value % 2:
         raise ValueError(f"{name} must be even and at least 4, got {value}")
     return int(value)
 
 
-def flag(name: str, value: Any) -> bool:
-    """The value, if it is a bool; else a TypeError."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}")
-    return value
+EvenWidth = Annotated[int, even_width]
 
 
-def module(name: str, value: Any) -> nn.Module:
-    """The value, if it is a module; else a TypeError."""
-    if not isinstance(value, nn.Module):
-        raise TypeError(f"{name} must be a module, got {shown(value)}")
-    return value
+def divides(name: str, value: Any, number: int, of: str) -> int:
+    """The value, if it is a divisor of the number of `of`.
 
-
-def integers(name: str, value: Any) -> tuple[int, ...]:
-    """The value as a tuple, if it holds integers >= 1, and any; else a TypeError or ValueError."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(f"{name} must be a tuple of integers, got {shown(value)}")
-    found = tuple(integer(f"a value in {name}", v) for v in value)
-    if not found or min(found) < 1:
-        raise ValueError(
-            f"{name} must hold at least one integer, all of them at least 1, got {found}"
-        )
-    return found
-
-
-def check_sizes(name: str, sizes: Sequence[int], divisor: int) -> None:
-    """Raises ValueError unless the sizes of an image or a signal are multiples of the divisor."""
-    if any(n < 1 or n % divisor for n in sizes):
-        which = "height and width" if len(sizes) == 2 else "length"
-        raise ValueError(
-            f"{which} of {name} must be positive and divisible by {divisor}, got {tuple(sizes)}"
-        )
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if integer(name, value) < 1 or number % value:
+        raise ValueError(f"{name} must divide the {number} {of}, got {value}")
+    return int(value)
 
 
 def check_data(x: Any, channels: int, dims: int, divisor: int = 1) -> Tensor:
     """The images (b, channels, h, w) or, with dims = 1, signals (b, channels, length)."""
-    tensor("x", x, "b", channels, *_AXES[dims], holds="floats")
-    check_sizes("x", x.shape[2:], divisor)
+    sizes: Sequence[int] = tensor("x", x, "b", channels, *_AXES[dims], holds="floats").shape[2:]
+    if any(n < 1 or n % divisor for n in sizes):
+        which = "height and width" if dims == 2 else "length"
+        raise ValueError(
+            f"{which} of x must be positive and divisible by {divisor}, got {tuple(sizes)}"
+        )
     return x
-
-
-def check_times(x: Tensor, t: Any) -> None:
-    """Raises TypeError or ValueError unless t holds one number per sample of x."""
-    _check_per_sample("t", tensor("t", t, holds="numbers"), x)
 
 
 def check_labels(x: Tensor, labels: Any, num_classes: int | None) -> Tensor | None:
@@ -86,19 +61,8 @@ def check_labels(x: Tensor, labels: Any, num_classes: int | None) -> Tensor | No
         return None
     if labels is None:
         return x.new_zeros(x.shape[0], dtype=torch.long)
-    _check_per_sample("labels", tensor("labels", labels, holds="integers"), x)
+    tensor("labels", labels, x.shape[0], holds="integers")
     # Reading values would also break a compiled graph in two, and an exported one could not.
-    readable = labels.device.type == "cpu" and not torch.compiler.is_compiling()
-    if readable and labels.numel() and not 0 <= labels.min() <= labels.max() <= num_classes:
-        raise ValueError(
-            f"labels must lie in 0..{num_classes}, got {int(labels.min())}..{int(labels.max())}"
-        )
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+        within("labels", labels, 0, num_classes)
     return labels.to(x.device, torch.long)
-
-
-def _check_per_sample(name: str, value: Tensor, x: Tensor) -> None:
-    # len() would fix the size of the batch in an exported network.
-    if value.ndim != 1 or value.shape[0] != x.shape[0]:
-        raise ValueError(
-            f"{name} must have shape ({x.shape[0]},) like the batch, got {tuple(value.shape)}"
-        )

@@ -3,11 +3,12 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import Count, checked
 from denoising_diffusion.nn._checks import check_data, divides
 from denoising_diffusion.nn.convolution import convolution
 
 
+@checked
 class MultiheadAttention(nn.Module):
     """Multi-head self-attention over pixels, with 3x3 convolutions as projections.
 
@@ -28,14 +29,11 @@ class MultiheadAttention(nn.Module):
     """
 
     def __init__(
-        self, dim: int, head_dim: int | None = None, num_heads: int = 4, dims: int = 2
+        self, dim: Count, head_dim: Count | None = None, num_heads: Count = 4, dims: int = 2
     ) -> None:
         super().__init__()
-        integer("dim", dim, 1)
-        if head_dim is None:
-            head_dim = dim // divides("num_heads", num_heads, dim, "channels")
-        self.num_heads = integer("num_heads", num_heads, 1)
-        hidden = num_heads * integer("head_dim", head_dim, 1)
+        self.num_heads = num_heads
+        hidden = num_heads * (head_dim or dim // divides("num_heads", num_heads, dim, "channels"))
         self.dims = dims
         self.qkv = convolution(dim, 3 * hidden, dims, bias=False)
         self.out = convolution(hidden, dim, dims)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import integer, tensor
+from denoising_diffusion.checks import Count, checked, tensor
 from denoising_diffusion.nn._checks import check_data, divides
 from denoising_diffusion.nn.chain import Conditional
 from denoising_diffusion.nn.convolution import convolution
@@ -17,6 +17,7 @@ Only for signals is it called with the keyword dims=1 too; a block of images nee
 """
 
 
+@checked
 class ConvEmbed(Conditional):
     """Convolution, group norm, plus a projection of the embedding per channel, SiLU.
 
@@ -33,13 +34,17 @@ class ConvEmbed(Conditional):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, emb_channels: int, groups: int = 8, dims: int = 2
+        self,
+        in_channels: Count,
+        out_channels: Count,
+        emb_channels: Count,
+        groups: int = 8,
+        dims: int = 2,
     ) -> None:
         super().__init__()
-        integer("out_channels", out_channels, 1)
         divides("groups", groups, out_channels, "output channels")
         self.dims = dims
-        self.embed = nn.Linear(integer("emb_channels", emb_channels, 1), out_channels)
+        self.embed = nn.Linear(emb_channels, out_channels)
         self.conv = convolution(in_channels, out_channels, dims)
         self.norm = nn.GroupNorm(groups, out_channels)
 

@@ -5,8 +5,7 @@ from typing import overload
 
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import function, integer, tensor
-from denoising_diffusion.nn._checks import module
+from denoising_diffusion.checks import checked, instance, integer, tensor
 
 
 class Conditional(nn.Module):
@@ -57,7 +56,7 @@ class ConditionalChain(Conditional):
                     f"the name of a layer must be new to the module, not empty and without dots, "
                     f"got {name!r}"
                 )
-            self.add_module(name, module(f"layer {name!r}", layer))
+            self.add_module(name, instance(f"layer {name!r}", layer, nn.Module))
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The last layer's output for x; shapes and dtypes are those of the layers."""
@@ -89,6 +88,7 @@ class ConditionalChain(Conditional):
         return [(name, layer) for name, layer in self._modules.items() if layer is not None]
 
 
+@checked
 class ConditionalSkipConnection(Conditional):
     """`connection(layers(x, *conditions), x)`: the transformed tensor joined with the original.
 
@@ -103,8 +103,8 @@ class ConditionalSkipConnection(Conditional):
 
     def __init__(self, layers: nn.Module, connection: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self.layers = module("layers", layers)
-        self.connection = function("connection", connection)
+        self.layers = layers
+        self.connection = connection
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The connection of the layers' output with x."""
@@ -128,7 +128,7 @@ class Parallel(Conditional):
         super().__init__()
         if not branches:
             raise ValueError("branches must hold at least one module, got none")
-        self.branches = nn.ModuleList(module("a branch", b) for b in branches)
+        self.branches = nn.ModuleList(instance("a branch", b, nn.Module) for b in branches)
 
     def forward(self, x: Tensor, *conditions: Tensor) -> Tensor:
         """The sum of the branches' outputs."""

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import integer, tensor
+from denoising_diffusion.checks import Count, checked, tensor
 from denoising_diffusion.nn.init import seed_init
 
 
@@ -19,11 +19,7 @@ class _Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(b, in_channels, size, size) -> (b, num_features), after the last hidden ReLU."""
-        tensor("x", x, "b", self.in_channels, "h", "w", holds="floats")
-        if x.shape[2:] != (self.size, self.size):
-            raise ValueError(
-                f"images must be {self.size}x{self.size}, got {x.shape[2]}x{x.shape[3]}"
-            )
+        tensor("x", x, "b", self.in_channels, self.size, self.size, holds="floats")
         return self.hidden(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,6 +27,11 @@ class _Classifier(nn.Module):
         return self.head(self.features(x))
 
 
+def _stage(i: int, o: int, kernel: int, padding: int = 0) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(i, o, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2)
+
+
+@checked
 class SmallClassifier(_Classifier):
     """Two convolutions with max-pooling and two linear layers, sized for 8x8 images.
 
@@ -46,25 +47,22 @@ class SmallClassifier(_Classifier):
     """
 
     def __init__(
-        self, in_channels: int, size: int, num_classes: int, num_features: int = 32
+        self, in_channels: Count, size: int, num_classes: Count, num_features: Count = 32
     ) -> None:
-        if integer("size", size) < 4 or size % 4:
+        if size < 4 or size % 4:
             raise ValueError(f"size must be a positive multiple of 4, got {size}")
         hidden = nn.Sequential(
-            nn.Conv2d(integer("in_channels", in_channels, 1), 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            *_stage(in_channels, 16, 3, padding=1),
+            *_stage(16, 32, 3, padding=1),
             nn.Flatten(),
-            nn.Linear(32 * (size // 4) ** 2, integer("num_features", num_features, 1)),
+            nn.Linear(32 * (size // 4) ** 2, num_features),
             nn.ReLU(),
         )
-        head = nn.Linear(num_features, integer("num_classes", num_classes, 1))
+        head = nn.Linear(num_features, num_classes)
         super().__init__(in_channels, size, hidden, head)
 
 
+@checked
 class LeNet5(_Classifier):
     """Two 5×5 convolutions with max-pooling and three linear layers, ReLU throughout.
 
@@ -81,19 +79,15 @@ class LeNet5(_Classifier):
         TypeError: arguments of other types.
     """
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 10) -> None:
+    def __init__(self, in_channels: Count = 1, num_classes: Count = 10) -> None:
         hidden = nn.Sequential(
-            nn.Conv2d(integer("in_channels", in_channels, 1), 6, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(6, 16, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            *_stage(in_channels, 6, 5),
+            *_stage(6, 16, 5),
             nn.Flatten(),
             nn.Linear(256, 120),
             nn.ReLU(),
             nn.Linear(120, 84),
             nn.ReLU(),
         )
-        head = nn.Linear(84, integer("num_classes", num_classes, 1))
+        head = nn.Linear(84, num_classes)
         super().__init__(in_channels, 28, hidden, head)

@@ -4,12 +4,13 @@ from typing import Any
 
 from torch import nn
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import Count, checked, integer
 
 
+@checked
 def convolution(
-    in_channels: int,
-    out_channels: int,
+    in_channels: Count,
+    out_channels: Count,
     dims: int = 2,
     kernel: int = 3,
     *,
@@ -22,7 +23,5 @@ def convolution(
         ValueError: channels below 1, or other dims.
         TypeError: arguments of other types.
     """
-    integer("in_channels", in_channels, 1)
-    integer("out_channels", out_channels, 1)
     layer = layers[integer("dims", dims, 1, 2) - 1]
     return layer(in_channels, out_channels, kernel, padding=1, **options)

@@ -5,10 +5,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import integer, shown, tensor
-from denoising_diffusion.nn._checks import even_width, module
+from denoising_diffusion.checks import Count, checked, shown, tensor
+from denoising_diffusion.nn._checks import EvenWidth
 
 
+@checked
 class SinusoidalPositionEmbedding(nn.Module):
     """Sines and cosines of the time at dim/2 frequencies, from 1 down to 1e-4, interleaved.
 
@@ -26,10 +27,10 @@ class SinusoidalPositionEmbedding(nn.Module):
         TypeError: arguments of other types; when called, t that holds no real numbers.
     """
 
-    def __init__(self, num_timesteps: int, dim: int) -> None:
+    def __init__(self, num_timesteps: Count, dim: EvenWidth) -> None:
         super().__init__()
-        self.num_timesteps = integer("num_timesteps", num_timesteps, 1)
-        self.dim = even_width("dim", dim)
+        self.num_timesteps = num_timesteps
+        self.dim = dim
 
     def forward(self, t: Tensor) -> Tensor:
         """(b,), any real dtype -> (b, dim), float32; computed in float64 if t is float64."""
@@ -45,6 +46,7 @@ class SinusoidalPositionEmbedding(nn.Module):
         return f"num_timesteps={self.num_timesteps}, dim={self.dim}"
 
 
+@checked
 class TimeEmbedding(nn.Module):
     """The sinusoidal embedding of the time, transformed by learnt layers.
 
@@ -59,11 +61,11 @@ class TimeEmbedding(nn.Module):
         TypeError: as `SinusoidalPositionEmbedding`, or a project that is no module.
     """
 
-    def __init__(self, num_timesteps: int, dim: int, project: nn.Module) -> None:
+    def __init__(self, num_timesteps: Count, dim: EvenWidth, project: nn.Module) -> None:
         super().__init__()
         self.position = SinusoidalPositionEmbedding(num_timesteps, dim)
-        self.project = module("project", project)
-        if next(self.project.parameters(), None) is None:
+        self.project = project
+        if next(project.parameters(), None) is None:
             raise ValueError(f"project must be a module with parameters, got {shown(project)}")
 
     def forward(self, t: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 from torch import nn
 
-from denoising_diffusion.nn._checks import module as checked
+from denoising_diffusion.checks import checked
 
 
+@checked
 def seed_init(module: nn.Module) -> None:
     """Draws the module's weights as Flux, the seed's library, does; in place.
 
@@ -15,7 +16,7 @@ def seed_init(module: nn.Module) -> None:
     Raises:
         TypeError: it is no module.
     """
-    for layer in checked("module", module).modules():
+    for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]

@@ -2,23 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict, Unpack
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import function, integer, one_of
-from denoising_diffusion.nn._checks import (
-    check_data,
-    check_labels,
-    check_sizes,
-    check_times,
-    divides,
-    flag,
-    integers,
-)
+from denoising_diffusion.checks import Count, Sizes, checked, integer, sizes, tensor
+from denoising_diffusion.nn._checks import check_data, check_labels, divides
 from denoising_diffusion.nn.attention import MultiheadAttention
 from denoising_diffusion.nn.blocks import BlockLayer, Downsample, ResBlock, Upsample
 from denoising_diffusion.nn.chain import Conditional, ConditionalChain, ConditionalSkipConnection
@@ -26,10 +17,21 @@ from denoising_diffusion.nn.convolution import convolution
 from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
 
-Combine = Literal["cat", "add", "mul"]
 _MAX_LEVELS = 5
 
 
+class UNetOptions(TypedDict, total=False):
+    """Options of `UNet.for_data`, described at `UNet`."""
+
+    model_channels: int
+    channel_multipliers: tuple[int, ...]
+    num_blocks_per_level: int
+    block_groups: int
+    num_attention_heads: int
+    middle_attention: bool
+
+
+@checked
 class UNet(Conditional):
     """A U-Net conditioned on the time and, with num_classes, on a label.
 
@@ -54,6 +56,9 @@ class UNet(Conditional):
         middle_attention: whether there is attention in the middle.
         num_classes: n, for labels 1..n and 0 for none; None for a network without labels.
         combine: how the embeddings of time and label are joined: side by side, sum or product.
+        pad: whether sizes that cannot be halved between the levels are filled up with zeros at the
+            bottom and the right, as the convolutions do themselves (repeated edges would repeat
+            their noise), and the answer is cut back. Without it they are refused.
 
     Raises:
         ValueError: an argument outside these limits; when called, x, t or labels of a wrong shape,
@@ -66,48 +71,52 @@ class UNet(Conditional):
 
     def __init__(
         self,
-        in_channels: int,
-        model_channels: int,
+        in_channels: Count,
+        model_channels: Count,
         num_timesteps: int,
         *,
-        out_channels: int | None = None,
-        dims: int = 2,
-        channel_multipliers: Sequence[int] = (1, 2, 4),
+        out_channels: Count | None = None,
+        dims: Annotated[int, 1, 2] = 2,
+        channel_multipliers: Sizes = (1, 2, 4),
         block_layer: BlockLayer = ResBlock,
-        num_blocks_per_level: int = 1,
+        num_blocks_per_level: Count = 1,
         block_groups: int = 8,
-        num_attention_heads: int = 4,
+        num_attention_heads: Count = 4,
         middle_attention: bool = True,
-        num_classes: int | None = None,
-        combine: Combine = "cat",
+        num_classes: Count | None = None,
+        combine: Literal["cat", "add", "mul"] = "cat",
+        pad: bool = False,
     ) -> None:
         super().__init__()
-        integer("model_channels", model_channels, 1)
-        widths = [model_channels * m for m in _checked_levels(channel_multipliers)]
         divides("block_groups", block_groups, model_channels, "model_channels")
-        heads = integer("num_attention_heads", num_attention_heads, 1)
-        self.in_channels = integer("in_channels", in_channels, 1)
-        out_channels = in_channels if out_channels is None else out_channels
-        self.out_channels = integer("out_channels", out_channels, 1)
-        self.dims = integer("dims", dims, 1, 2)
-        self.num_classes = None if num_classes is None else integer("num_classes", num_classes, 1)
-        self.combine = one_of("combine", combine, ("cat", "add", "mul"))
-        self.divisor = 2 ** (len(widths) - 1)
-        emb = 4 * model_channels
+        levels, emb = len(channel_multipliers), 4 * model_channels
+        if levels > _MAX_LEVELS:
+            warnings.warn(
+                f"{levels} channel_multipliers: each level beyond the first halves the size of "
+                f"the data, and more than {_MAX_LEVELS} leave little of it",
+                UserWarning,
+                stacklevel=3,
+            )
+        self.in_channels, self.out_channels = in_channels, out_channels or in_channels
+        self.dims, self.num_classes, self.combine, self.pad = dims, num_classes, combine, pad
+        self.divisor = 2 ** (levels - 1)
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
         self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
         block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
-        function("block_layer", block_layer)
         # Blocks of one's own for images need not know of dims.
-        block = block_layer if dims == 2 else partial(block_layer, dims=dims)
-        levels = _Levels(
+        more = {} if dims == 2 else {"dims": dims}
+
+        def block(i: int, o: int) -> Conditional:
+            return block_layer(i, o, block_emb, block_groups, **more)
+
+        plan = _Plan(
             dims=dims,
-            channels=[model_channels, *widths],
-            block=lambda i, o: block(i, o, block_emb, block_groups),
-            num_blocks=integer("num_blocks_per_level", num_blocks_per_level, 1),
-            num_heads=heads if flag("middle_attention", middle_attention) else None,
+            channels=[model_channels, *(model_channels * m for m in channel_multipliers)],
+            block=block,
+            num_blocks=num_blocks_per_level,
+            num_heads=num_attention_heads if middle_attention else None,
         )
-        self.layers = levels.network(in_channels, self.out_channels)
+        self.layers = plan.network(in_channels, self.out_channels)
         seed_init(self)
 
     @classmethod
@@ -116,60 +125,56 @@ class UNet(Conditional):
         data_shape: Sequence[int],
         num_timesteps: int,
         num_classes: int | None,
-        *,
-        model_channels: int = 16,
-        channel_multipliers: tuple[int, ...] = (1, 2, 4),
-        num_blocks_per_level: int = 1,
-        block_groups: int = 8,
-        num_attention_heads: int = 4,
-        middle_attention: bool = True,
+        **options: Unpack[UNetOptions],
     ) -> Self:
         """The network for images (c, h, w) or signals (c, length); num_classes None is no labels.
 
+        It has 16 model_channels unless told, and pads data whose sizes it cannot halve.
+
         Raises:
-            ValueError: data_shape is neither, or its sizes are not divisible by 2^(levels - 1).
+            ValueError: data_shape is neither.
             ValueError, TypeError: as the constructor.
         """
-        shape = integers("data_shape", data_shape)
+        shape = sizes("data_shape", data_shape)
         if len(shape) not in (2, 3):
             raise ValueError(
                 "network unet takes images (c, h, w) or signals (c, length), the data has shape "
                 f"{shape}"
             )
-        network = cls(
+        given: dict[str, Any] = {"model_channels": 16, **options}
+        return cls(
             shape[0],
-            model_channels,
-            num_timesteps,
+            num_timesteps=num_timesteps,
             dims=len(shape) - 1,
-            channel_multipliers=channel_multipliers,
-            num_blocks_per_level=num_blocks_per_level,
-            block_groups=block_groups,
-            num_attention_heads=num_attention_heads,
-            middle_attention=middle_attention,
             num_classes=num_classes,
+            pad=True,
+            **given,
         )
-        check_sizes("the data", shape[1:], network.divisor)
-        return network
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """One evaluation.
 
         Args:
-            x: (b, in_channels, h, w), h and w divisible by 2^(levels - 1); with dims = 1
-                (b, in_channels, length).
+            x: (b, in_channels, h, w), h and w divisible by 2^(levels - 1) unless the network pads;
+                with dims = 1 (b, in_channels, length).
             t: (b,), real times.
             labels: (b,), integers in 0..n, checked where they are on the CPU; None for all 0.
 
         Returns:
             A tensor of the shape of x, but with out_channels channels.
         """
-        check_data(x, self.in_channels, self.dims, self.divisor)
-        check_times(x, t)
+        check_data(x, self.in_channels, self.dims, 1 if self.pad else self.divisor)
+        tensor("t", t, x.shape[0], holds="numbers")
         emb = self.time_embedding(t)
         labels = check_labels(x, labels, self.num_classes)
         if labels is not None and self.class_embedding is not None:
             emb = self._combined(emb, self.class_embedding(labels))
-        return self.layers(x, emb)
+        missing = [-n % self.divisor for n in x.shape[2:]]
+        if not any(missing):
+            return self.layers(x, emb)
+        # F.pad begins with the last dimension, and takes the room before and after each.
+        y = self.layers(F.pad(x, [r for n in reversed(missing) for r in (0, n)]), emb)
+        return y[(..., *(slice(n) for n in x.shape[2:]))]
 
     def _combined(self, time: Tensor, label: Tensor) -> Tensor:
         if self.combine == "cat":
@@ -185,8 +190,7 @@ def UNetConditioned(
     return UNet(in_channels, model_channels, num_timesteps, num_classes=num_classes, **options)
 
 
-@dataclass(frozen=True)
-class _Levels:
+class _Plan(NamedTuple):
     """The levels of a U-Net; level l gets channels[l - 1] and hands on channels[l]."""
 
     dims: int
@@ -240,15 +244,3 @@ class _Levels:
 
 def _cat_skip_first(h: Tensor, x: Tensor) -> Tensor:
     return torch.cat([x, h], dim=1)
-
-
-def _checked_levels(multipliers: Sequence[int]) -> tuple[int, ...]:
-    found = integers("channel_multipliers", multipliers)
-    if len(found) > _MAX_LEVELS:
-        warnings.warn(
-            f"{len(found)} channel_multipliers: each level beyond the first halves the size of the "
-            f"data, and more than {_MAX_LEVELS} leave little of it",
-            UserWarning,
-            stacklevel=3,
-        )
-    return found

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import function, integer
-from denoising_diffusion.nn._checks import check_data, check_times, divides
+from denoising_diffusion.checks import Count, checked, tensor
+from denoising_diffusion.nn._checks import check_data, divides
 from denoising_diffusion.nn.attention import MultiheadAttention
 from denoising_diffusion.nn.blocks import BlockLayer, Downsample, ResBlock, Upsample
 from denoising_diffusion.nn.chain import Conditional
@@ -12,6 +12,7 @@ from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
 
 
+@checked
 class UNetFixed(Conditional):
     """`UNet` with channel multipliers (1, 2, 4), one block per level and attention, for reading.
 
@@ -34,8 +35,8 @@ class UNetFixed(Conditional):
 
     def __init__(
         self,
-        in_channels: int,
-        model_channels: int,
+        in_channels: Count,
+        model_channels: Count,
         num_timesteps: int,
         *,
         block_layer: BlockLayer = ResBlock,
@@ -43,11 +44,10 @@ class UNetFixed(Conditional):
         num_attention_heads: int = 4,
     ) -> None:
         super().__init__()
-        d = integer("model_channels", model_channels, 1)
+        d = model_channels
         groups = divides("block_groups", block_groups, d, "model_channels")
         heads = divides("num_attention_heads", num_attention_heads, 4 * d, "channels of the middle")
-        function("block_layer", block_layer)
-        self.in_channels = integer("in_channels", in_channels, 1)
+        self.in_channels = in_channels
         emb = 4 * d
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
 
@@ -74,7 +74,7 @@ class UNetFixed(Conditional):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """x (b, in_channels, h, w), h and w divisible by 4, and t (b,) -> the shape of x."""
         check_data(x, self.in_channels, 2, 4)
-        check_times(x, t)
+        tensor("t", t, x.shape[0], holds="numbers")
         emb = self.time_embedding(t)
         skip_1 = self.down_1(self.init(x), emb)
         skip_2 = self.down_2(self.downsample_1(skip_1), emb)

@@ -4,6 +4,7 @@ from denoising_diffusion.report.canvas import Canvas as Canvas
 from denoising_diffusion.report.canvas import side_by_side as side_by_side
 from denoising_diffusion.report.confusion import plot_confusion as plot_confusion
 from denoising_diffusion.report.confusion import plot_label_histogram as plot_label_histogram
+from denoising_diffusion.report.gif import as_gif as as_gif
 from denoising_diffusion.report.gif import thin as thin
 from denoising_diffusion.report.gif import write_gif as write_gif
 from denoising_diffusion.report.history import plot_history as plot_history

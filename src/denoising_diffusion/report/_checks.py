@@ -3,16 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from denoising_diffusion.checks import finite, instance, shown
-
-
-def sequence(name: str, value: Any, of: type = object) -> Sequence[Any]:
-    """The value, if it is a sequence, not a string, of nothing but such items."""
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise TypeError(f"{name} must be a sequence, got {shown(value)}")
-    for i, item in enumerate(value):
-        instance(f"{name}[{i}]", item, of)
-    return value
+from denoising_diffusion.checks import finite, instance
+from denoising_diffusion.checks import sequence as sequence
 
 
 def texts(name: str, value: Any, count: int, of: str) -> Sequence[str]:

@@ -1,12 +1,12 @@
 """Classes as pictures: what was read for what was asked, and shares."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from torch import Tensor
 
-from denoising_diffusion.checks import finite
+from denoising_diffusion.checks import checked, finite, tensor
 from denoising_diffusion.report import style
 from denoising_diffusion.report._checks import texts
 
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 _CELL = 46
 
+Shares = Annotated[Tensor, finite, "c"]
 
-def plot_confusion(matrix: Tensor, class_names: Sequence[str]) -> "Image":
+
+@checked
+def plot_confusion(
+    matrix: Annotated[Tensor, finite, "c", "c"], class_names: Sequence[str]
+) -> "Image":
     """A confusion matrix: rows were asked for, columns were read, every cell holds its count.
 
     A cell is the darker, the larger its share of its row, so that rare classes show as well.
@@ -30,7 +35,7 @@ def plot_confusion(matrix: Tensor, class_names: Sequence[str]) -> "Image":
             names.
         TypeError: arguments of other types.
     """
-    count = len(finite("matrix", matrix, "c", "c"))
+    count = len(matrix)
     if matrix.shape[1] != count or bool((matrix < 0).any()):
         shape = tuple(matrix.shape)
         raise ValueError(f"matrix must hold counts >= 0 in shape (c, c), got shape {shape}")
@@ -52,8 +57,9 @@ def plot_confusion(matrix: Tensor, class_names: Sequence[str]) -> "Image":
     return style.to_image(figure)
 
 
+@checked
 def plot_label_histogram(
-    proportions: Tensor, reference_proportions: Tensor, class_names: Sequence[str]
+    proportions: Shares, reference_proportions: Shares, class_names: Sequence[str]
 ) -> "Image":
     """The share of every class among samples, beside that among real data, as pairs of bars.
 
@@ -66,8 +72,8 @@ def plot_label_histogram(
         ValueError: other shapes, values that are not finite, or another number of names.
         TypeError: arguments of other types.
     """
-    count = len(finite("proportions", proportions, "c"))
-    finite("reference_proportions", reference_proportions, count)
+    count = len(proportions)
+    tensor("reference_proportions", reference_proportions, count)
     _check_names(class_names, count)
     figure, (axes,) = style.new_figure(640, 360)
     places = np.arange(count)

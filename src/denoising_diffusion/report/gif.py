@@ -1,14 +1,12 @@
 """Animated GIFs, small enough for a README."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from denoising_diffusion import files
-from denoising_diffusion.checks import instance, integer, number
-from denoising_diffusion.report._checks import sequence
+from denoising_diffusion.checks import checked, sequence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,29 +16,49 @@ _COLOURS = 64
 _GREYS = 16
 
 
-def thin(count: int, most: int = MAX_FRAMES) -> list[int]:
+@checked
+def thin(count: Annotated[int, 0], most: Annotated[int, 2] = MAX_FRAMES) -> list[int]:
     """At most `most` indices of 0..count - 1, evenly spread, the first and the last among them.
 
     Raises:
         ValueError: a negative count, or most below 2.
         TypeError: anything but integers.
     """
-    if integer("count", count, 0) <= integer("most", most, 2):
+    if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
+@checked
 def write_gif(
-    frames: "Sequence[Image]", path: str | Path, *, fps: float = 15, hold: float = 1.0
+    frames: "Sequence[Image]",
+    path: str | Path,
+    *,
+    fps: Annotated[float, "[0.1, inf)"] = 15,
+    hold: Annotated[float, "(0, 60]"] = 1.0,
 ) -> None:
-    """Write an endless GIF of at most 60 of the frames, evenly thinned, whole or not at all.
+    """Write an endless GIF (see `as_gif`), whole or not at all.
+
+    Raises:
+        ValueError, TypeError: as `as_gif`; TypeError for a path that is none.
+    """
+    files.write(path, as_gif(frames, fps=fps, hold=hold))
+
+
+@checked
+def as_gif(
+    frames: "Sequence[Image]",
+    *,
+    fps: Annotated[float, "[0.1, inf)"] = 15,
+    hold: Annotated[float, "(0, 60]"] = 1.0,
+) -> bytes:
+    """The content of an endless GIF of at most 60 of the frames, evenly thinned.
 
     All frames share one palette, so nothing flickers: 16 greys for "L" images, otherwise up to 64
     colours chosen from the frames. Equal neighbours are merged into one longer frame.
 
     Args:
         frames: pictures of one size and one mode.
-        path: where to write.
         fps: frames in a second, at least 0.1; the format counts in hundredths of one.
         hold: seconds that the last frame stays, at most 60.
 
@@ -54,17 +72,16 @@ def write_gif(
         raise ValueError("frames must hold at least one frame, got none")
     if len({(frame.size, frame.mode) for frame in frames}) > 1:
         raise ValueError("frames must have one size and one mode")
-    instance("path", path, str, os.PathLike)
     # Merged frames add up to at most 650 seconds, of which the format can count 655.
-    pause = max(20, round(100 / number("fps", fps, "[0.1, inf)")) * 10)
-    last = round(number("hold", hold, "(0, 60]") * 1000)
+    pause = max(20, round(100 / fps) * 10)
+    last = round(hold * 1000)
     chosen = [frames[i] for i in thin(len(frames))]
     few = _few_greys(chosen) if chosen[0].mode == "L" else _few_colours(chosen)
     durations = [pause] * (len(few) - 1) + [last]
     content = io.BytesIO()
     options = {"save_all": True, "duration": durations, "loop": 0, "optimize": False}
     few[0].save(content, "GIF", append_images=few[1:], **options)
-    files.write(path, content.getvalue())
+    return content.getvalue()
 
 
 def _few_greys(frames: "Sequence[Image]") -> "list[Image]":

@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from denoising_diffusion.checks import number
+from denoising_diffusion.checks import number, sequence
 from denoising_diffusion.report import style
-from denoising_diffusion.report._checks import sequence
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,15 +1,15 @@
 """Grids of images, sharp at any size, with names beside the rows and above, and a title."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoising_diffusion.checks import finite, instance, integer, shown, tensor
-from denoising_diffusion.report._checks import sequence, texts
+from denoising_diffusion.checks import Count, checked, finite, sequence, shown, tensor
+from denoising_diffusion.report._checks import texts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,6 +18,14 @@ _PAPER, _INK = 255, 40
 _FONT_SIZE = 13
 _LINE = _FONT_SIZE + 8
 _MIN_TILE = 32
+
+
+def _pixels(name: str, value: Any) -> NDArray[np.uint8]:
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8:
+        raise TypeError(f"{name} must be an array of uint8, got {shown(value)}")
+    if value.ndim != 4 or value.size == 0 or value.shape[3] not in (1, 3):
+        raise ValueError(f"{name} must have shape (n, h, w, 1 or 3), n >= 1, got {value.shape}")
+    return value
 
 
 def to_uint8(x: Tensor) -> NDArray[np.uint8]:
@@ -30,12 +38,13 @@ def to_uint8(x: Tensor) -> NDArray[np.uint8]:
     return _bytes("x", x)
 
 
+@checked
 def image_grid(
-    images: NDArray[np.uint8],
-    columns: int,
+    images: Annotated[NDArray[np.uint8], _pixels],
+    columns: Annotated[int, 1, 10_000],
     *,
-    scale: int | None = None,
-    border: int = 2,
+    scale: Annotated[int, 1, 1000] | None = None,
+    border: Annotated[int, 0, 1000] = 2,
     row_names: Sequence[str] | None = None,
     column_names: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
@@ -62,11 +71,8 @@ def image_grid(
     """
     from PIL import Image
 
-    scale = _checked_scale(images, scale)
-    integer("columns", columns, 1, 10_000)
-    integer("border", border, 0, 1000)
-    instance("title", "" if title is None else title, str)
     count, height, width, channels = images.shape
+    scale = scale or -(-_MIN_TILE // min(height, width))
     rows = -(-count // columns)
     beside = texts("row_names", row_names, rows, "rows")
     heads = texts("column_names", column_names, columns, "columns")
@@ -118,8 +124,9 @@ def grid_frames(
     ]
 
 
+@checked
 def pair_grid(
-    samples: Tensor, neighbours: Tensor, *, columns: int = 10, title: str | None = None
+    samples: Tensor, neighbours: Tensor, *, columns: Count = 10, title: str | None = None
 ) -> "Image":
     """Samples, and right below each its nearest training image; both (n, c, h, w) in [-1, 1].
 
@@ -137,7 +144,7 @@ def pair_grid(
     tensor("neighbours", neighbours, *samples.shape)
     if len(upper) == 0:
         raise ValueError("samples holds no images")
-    columns = min(integer("columns", columns, 1), len(upper))
+    columns = min(columns, len(upper))
     # White tiles, the colour of the paper, fill up the last pair of rows.
     fill = [(0, -len(upper) % columns), (0, 0), (0, 0), (0, 0)]
     pairs = [
@@ -153,19 +160,6 @@ def _bytes(name: str, x: Tensor) -> NDArray[np.uint8]:
     levels = (finite(name, x, "n", "c", "h", "w").detach().cpu().float() + 1) * 127.5
     whole = levels.round().clamp(0, 255).to(torch.uint8)
     return whole.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _checked_scale(images: Any, scale: int | None) -> int:
-    """The scale, chosen if it is None; complains about what `image_grid` cannot draw."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        raise TypeError(f"images must be an array of uint8, got {shown(images)}")
-    if images.ndim != 4 or images.size == 0 or images.shape[3] not in (1, 3):
-        raise ValueError(f"images must have shape (n, h, w, 1 or 3), n >= 1, got {images.shape}")
-    return (
-        -(-_MIN_TILE // min(images.shape[1:3]))
-        if scale is None
-        else integer("scale", scale, 1, 1000)
-    )
 
 
 def _text_width(text: str) -> int:

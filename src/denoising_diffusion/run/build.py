@@ -22,15 +22,26 @@ def build_diffusion(config: RunConfig) -> GaussianDiffusion:
     assert config.facts is not None
     facts = config.facts
     schedule = tables.bound("schedule", config.schedule)()
+    network = build_network(config, schedule.num_timesteps)
+    prediction = config.training.prediction
+    return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
+
+
+def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
+    """The network of `build_diffusion`.
+
+    Raises:
+        ValueError: options that it does not take.
+    """
+    assert config.facts is not None
+    facts = config.facts
     make = tables.bound("network", config.network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         # A network may fit its size to the number of examples.
         sized = "num_rows" in inspect.signature(make).parameters
         rows = {"num_rows": facts.num_train} if sized else {}
-        network = make(facts.shape, schedule.num_timesteps, len(facts.class_names) or None, **rows)
-    prediction = config.training.prediction
-    return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
+        return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows)
 
 
 def build_loss(config: RunConfig) -> DiffusionLoss:

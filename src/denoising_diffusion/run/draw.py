@@ -1,6 +1,7 @@
 """Samples of a run: a request filled in and checked, walked, and written piece by piece."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -15,11 +16,19 @@ from torch import Tensor
 from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import NONE, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import read_json, read_npz, write_json, write_npz
+from denoising_diffusion.files import (
+    as_npz,
+    digest_of_tensors,
+    read_json,
+    read_npz,
+    write,
+    write_json,
+)
 from denoising_diffusion.kinds import Kind
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.progress import progress
-from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.artefacts import Origin
+from denoising_diffusion.run.folder import RAW, Run, weights_prefix
 from denoising_diffusion.samplers import Step, time_grid
 from denoising_diffusion.sampling import denoiser, sample
 
@@ -85,6 +94,8 @@ def file_name(run: Run, wish: Sampling) -> str:
         parts.append(f"eta{wish.eta:g}")
     if wish.average != run.average_name(None):
         parts.append(str(wish.average))
+    if not wish.clip:
+        parts.append("unclipped")
     if wish.num != run.kind.default_num():
         parts.append(f"n{wish.num}")
     if wish.label:
@@ -165,19 +176,24 @@ def _draw_pieces(
         pass
 
 
-def origin(run: Run, model: GaussianDiffusion, wish: Sampling) -> dict[str, Any]:
+def origin(run: Run, model: GaussianDiffusion, wish: Sampling) -> Origin:
     """What samples depend on, in terms of JSON: the weights and the completed request."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     # Equal labels are equal samples, however they were asked for.
     labels = run.kind.label_rows(wish.label, wish.num or 0)
     return {
-        "weights": digest.hexdigest(),
+        **weights_of(run, model, wish.average),
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
-        "clip": None if model.clip is None else list(model.clip),
+        "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
+    }
+
+
+def weights_of(run: Run, model: GaussianDiffusion, average: str | None) -> Origin:
+    """The step and the SHA-256 of the weights in a model, as its own file would note them."""
+    named = {weights_prefix(RAW) + k: v for k, v in model.state_dict().items()}
+    return {
+        "step": run.step_of(run.average_name(average)),
+        "weights": digest_of_tensors(named),
     }
 
 
@@ -187,25 +203,31 @@ def draw_file(run: Run, model: GaussianDiffusion, wish: Sampling, out: Path) -> 
     Pieces wait in a folder beside the file, `.NAME.parts`, together with what they depend on; those
     of another model or request are thrown away. Several processes share the pieces.
     """
-    batch, num = _batch(run, model), wish.num or 0
+    of, batch, num = origin(run, model, wish), _batch(run, model), wish.num or 0
     pieces = list(range(0, num, batch))
-    folder = out.with_name(f".{out.name}.parts")
+    folder = parts_of(out)
     if distributed.is_main():
-        _prepare(folder, {**origin(run, model, wish), "batch": batch})
+        _prepare(folder, {**of, "batch": batch})
     distributed.barrier()
     mine = pieces[distributed.rank() :: distributed.world_size()]
     missing = [i for i in mine if _read_piece(folder, i, min(batch, num - i)) is None]
 
     def keep(first: int, x: Tensor) -> None:
-        write_npz(_piece(folder, first), {"x": x.numpy()})
+        write(_piece(folder, first), as_npz({"x": x.numpy()}))
 
     _draw_pieces(run, model, wish, missing, batch, keep)
     distributed.barrier()
     if distributed.is_main():
         found = [_read_piece(folder, i, min(batch, num - i)) for i in pieces]
-        write_samples(run, wish, torch.cat([x for x in found if x is not None]), out)
+        x = torch.cat([x for x in found if x is not None])
+        run.artefacts.put(out, as_npz(arrays_of(run, wish, x)), of)
         shutil.rmtree(folder)
     distributed.barrier()
+
+
+def parts_of(out: Path) -> Path:
+    """The folder of the pieces of a file."""
+    return out.with_name(f".{out.name}.parts")
 
 
 def _prepare(folder: Path, wanted: dict[str, Any]) -> None:
@@ -232,11 +254,11 @@ def _read_piece(folder: Path, first: int, rows: int) -> Tensor | None:
     return torch.from_numpy(x) if len(x) == rows else None
 
 
-def write_samples(run: Run, wish: Sampling, x: Tensor, out: Path) -> None:
-    """Write samples, labels and seeds without pickling.
+def arrays_of(run: Run, wish: Sampling, x: Tensor) -> dict[str, Any]:
+    """Samples, labels and seeds as the arrays of an .npz, none of which needs pickling.
 
-    `samples` are what the kind of the run keeps: uint8 (n, h, w, c) of images, float32 (n, d) in
-    the user's units of points; `labels` are class names, absent without classes; `seeds` is (n, 2):
+    `samples` are what the kind of the run keeps: uint8 (n, h, w, c) of images, floats (n, d) in the
+    user's units of points; `labels` are class names, absent without classes; `seeds` is (n, 2):
     seed and index of each sample.
     """
     index = np.arange(len(x), dtype=np.int64)
@@ -245,11 +267,11 @@ def write_samples(run: Run, wish: Sampling, x: Tensor, out: Path) -> None:
     names = names_of(run, wish)
     if names is not None:
         arrays["labels"] = np.array(names)
-    write_npz(out, arrays)
+    return arrays
 
 
 def read_samples(kind: Kind, path: Path) -> tuple[Tensor, list[str] | None]:
-    """Samples in model space and the names of their classes, of a file of `write_samples`.
+    """Samples in model space and the names of their classes, of a file of `draw_file`.
 
     Raises:
         ValueError: missing, no .npz, or without samples that this kind writes.

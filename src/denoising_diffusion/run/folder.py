@@ -1,25 +1,32 @@
 """Run: a folder that explains itself, and one object. Its description needs no torch."""
 
 import json
+import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import one_of
+from denoising_diffusion.checks import instance, one_of
 from denoising_diffusion.config import Facts, RunConfig
 from denoising_diffusion.files import (
     Stored,
+    as_json,
     check_version,
     read_json,
+    read_notes,
     read_tensors,
     write,
-    write_json,
     write_tensors,
 )
-from denoising_diffusion.strict_json import read_config, to_json
+from denoising_diffusion.run.artefacts import Artefacts, Origin
+from denoising_diffusion.run.history import History
+from denoising_diffusion.strict_json import first_difference, read_config, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from denoising_diffusion.data import Dataset
@@ -38,9 +45,9 @@ class Run:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(instance("the run folder", path, str, os.PathLike))
         self.config_file = self.path / "config.json"
-        self.history_file = self.path / "history.jsonl"
+        self.history = History(self.path / "history.jsonl")
         self.checkpoint_file = self.path / "checkpoint.safetensors"
         self.model_file = self.path / "model.safetensors"
         self.evaluation_file = self.path / "evaluation.json"
@@ -52,15 +59,31 @@ class Run:
         """Whether a run was begun here."""
         return self.config_file.exists()
 
+    @cached_property
+    def artefacts(self) -> Artefacts:
+        """What was made from the run, and from what."""
+        return Artefacts(self.path)
+
     @property
     def finished(self) -> bool:
-        """Whether training has ended here."""
-        return self.model_file.exists()
+        """Whether training has ended here: the model is of the last step."""
+        notes = self._notes(self.model_file)
+        return notes.get("step") == self.config.total_steps
 
     @property
     def evaluated(self) -> bool:
-        """Whether it was scored."""
-        return self.evaluation_file.exists() and self.table_file.exists()
+        """Whether it was scored, as it is now."""
+        weights = self._notes(self.model_file).get("sha256")
+        files = (self.evaluation_file, self.table_file)
+        origins = [self.artefacts.origin(file) for file in files]
+        return self.finished and all(o is not None and o.get("weights") == weights for o in origins)
+
+    def _notes(self, file: Path) -> dict[str, Any]:
+        """The notes of a file of weights; none if it is not there, or damaged."""
+        try:
+            return read_notes(file)
+        except ValueError:
+            return {}
 
     @cached_property
     def config(self) -> RunConfig:
@@ -74,9 +97,29 @@ class Run:
         value = read_json(self.config_file)
         check_version(self.config_file, value.get("format_version"))
         try:
-            return read_config(RunConfig, value)
+            config = read_config(RunConfig, value)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self.config_file}: {error}") from None
+        for file in (self.model_file, self.checkpoint_file):
+            self._check_made_by(config, file)
+        return config
+
+    def _check_made_by(self, config: RunConfig, file: Path) -> None:
+        """Refuse a configuration that is not the one these weights were trained by."""
+        stored = self._notes(file).get("config")
+        if stored is None:
+            return
+        try:
+            made_by = read_config(RunConfig, stored)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} is damaged: its configuration: {error}") from None
+        # A run may be lengthened, and its data may move.
+        training = replace(made_by.training, epochs=config.training.epochs)
+        path = {k: v for k, v in config.data.items() if k == "path"}
+        made_by = replace(made_by, training=training, data={**made_by.data, **path})
+        key = first_difference(made_by, config)
+        if key is not None:
+            raise ValueError(f"{self.config_file}: {key} is not as in {file.name}")
 
     @property
     def facts(self) -> Facts:
@@ -123,11 +166,13 @@ class Run:
         from denoising_diffusion.run.checkpoint import load_weights
 
         chosen = self.average_name(average)
-        if chosen == self.average_name(None) and self.finished:
-            tensors, prefix = read_tensors(self.model_file).tensors, "model."
+        if self._takes_model(chosen):
+            tensors, prefix = read_tensors(self.model_file).tensors, weights_prefix(RAW)
         else:
             found = self.read_checkpoint()
             if found is None:
+                if self.model_file.exists():
+                    read_tensors(self.model_file)  # which says what is wrong with it
                 raise ValueError(f"{self.path} has no checkpoint yet")
             tensors, prefix = found.tensors, weights_prefix(chosen)
         load_weights(model, tensors, prefix)
@@ -143,7 +188,7 @@ class Run:
         return names[0] if average is None else one_of("average", average, names)
 
     def create(self, config: RunConfig) -> None:
-        """Make the folder and write the configuration."""
+        """Make the folder and write the configuration, with which the run exists."""
         self.samples.mkdir(parents=True, exist_ok=True)
         self.write_config(config)
 
@@ -151,28 +196,6 @@ class Run:
         """Write another configuration."""
         write(self.config_file, to_json(config).encode())
         self.config = config
-
-    def append_history(self, row: dict[str, Any]) -> None:
-        """Add a line to the history."""
-        with self.history_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def read_history(self) -> list[dict[str, Any]]:
-        """All whole lines of the history; a kill may have cut the last one."""
-        if not self.history_file.exists():
-            return []
-        rows: list[dict[str, Any]] = []
-        for line in self.history_file.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(cast("dict[str, Any]", json.loads(line)))
-            except json.JSONDecodeError:
-                break
-        return rows
-
-    def cut_history(self, step: int) -> None:
-        """Drop the lines after this step, which a continued run writes again."""
-        rows = [r for r in self.read_history() if r["step"] <= step]
-        write(self.history_file, "".join(json.dumps(r) + "\n" for r in rows).encode())
 
     def read_checkpoint(self) -> Stored | None:
         """The last checkpoint, or None before the first.
@@ -188,12 +211,25 @@ class Run:
             raise ValueError(f"{self.checkpoint_file} is damaged: its step is {step!r}")
         return stored
 
-    def export(self, tensors: "dict[str, Tensor]", step: int) -> None:
+    def write_checkpoint(self, tensors: "Mapping[str, Tensor]", notes: dict[str, Any]) -> None:
+        """Write a checkpoint, with the configuration inside."""
+        write_tensors(self.checkpoint_file, tensors, {**self._own_notes(), **notes})
+
+    def export(self, tensors: "Mapping[str, Tensor]", step: int) -> None:
         """Write the weights that sampling uses, with the configuration inside."""
-        named = {f"model.{k}": v for k, v in tensors.items()}
-        write_tensors(
-            self.model_file, named, {"config": json.loads(to_json(self.config)), "step": step}
-        )
+        named = {weights_prefix(RAW) + k: v for k, v in tensors.items()}
+        write_tensors(self.model_file, named, {**self._own_notes(), "step": step})
+
+    def _own_notes(self) -> dict[str, Any]:
+        return {"config": json.loads(to_json(self.config))}
+
+    def step_of(self, average: str) -> int | None:
+        """The step of the weights that this average takes from the run."""
+        file = self.model_file if self._takes_model(average) else self.checkpoint_file
+        return self._notes(file).get("step")
+
+    def _takes_model(self, average: str) -> bool:
+        return average == self.average_name(None) and self.finished
 
     def read_scores(self) -> dict[str, Any] | None:
         """The stored evaluation, if there is one."""
@@ -203,17 +239,10 @@ class Run:
         """The stored evaluation as the lines of a table."""
         return self.table_file.read_text(encoding="utf-8").rstrip("\n")
 
-    def write_scores(self, scores: dict[str, Any], table: str) -> None:
+    def write_scores(self, scores: dict[str, Any], table: str, origin: Origin) -> None:
         """Keep the evaluation that ends the run."""
-        write(self.table_file, (table + "\n").encode())
-        write_json(self.evaluation_file, scores)
-
-    def forget_results(self) -> None:
-        """Remove what was made from weights that are about to change."""
-        made = (self.evaluation_file, self.table_file, self.model_file)
-        pictures = (*self.path.glob("*.png"), *self.path.glob("*.gif"))
-        for file in (*pictures, *made):
-            file.unlink(missing_ok=True)
+        self.artefacts.put(self.table_file, (table + "\n").encode(), origin)
+        self.artefacts.put(self.evaluation_file, as_json(scores), origin)
 
 
 def weights_prefix(average: str) -> str:

@@ -15,7 +15,6 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import on_device
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, barrier, is_main, world_size
-from denoising_diffusion.files import write_tensors
 from denoising_diffusion.loss import autocast, held_out_loss
 from denoising_diffusion.run.build import build_averages, build_loss
 from denoising_diffusion.run.checkpoint import restore_training_state, training_state
@@ -69,16 +68,11 @@ class Trainer:
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self.epoch_end(self.config.epochs)
-
-    @property
-    def epoch_size(self) -> int:
-        """Examples in an epoch."""
-        return self.config.epoch_size or len(self.rows)
+        return self.run.config.total_steps
 
     def epoch_end(self, epoch: int) -> int:
         """The step with which this epoch is complete, counted from 1."""
-        return math.ceil(epoch * self.epoch_size / self.config.batch_size)
+        return self.run.config.epoch_end(epoch)
 
     def learning_rate(self, step: int) -> float:
         """The rate of this step, counted from 1: a rise, then level or half a cosine to 0."""
@@ -122,7 +116,7 @@ class Trainer:
     def _consume(
         self, steps: Iterator[TrainStep], bar: "tqdm[Any]", stop: Callable[[], bool]
     ) -> None:
-        epoch = self.step * self.config.batch_size // self.epoch_size
+        epoch = self.step * self.config.batch_size // self.run.config.epoch_size
         clock = last_save = time.monotonic()
         for taken in steps:
             self.step = taken.step
@@ -166,7 +160,7 @@ class Trainer:
         if not is_main():
             return
         row = {"step": self.step, "epoch": epoch, "loss": loss, "val_loss": held_out, "lr": lr}
-        self.run.append_history(row)
+        self.run.history.append(row)
         bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}", val=f"{held_out:.4f}")
         epochs = self.config.epochs
         if epoch * PREVIEWS // epochs > (epoch - 1) * PREVIEWS // epochs:
@@ -180,7 +174,7 @@ class Trainer:
         tensors = training_state(self.model, self.averages, self.optimizer)
         pending = torch.stack(self.pending) if self.pending else torch.empty(0)
         notes = {"step": self.step, "seconds": round(self.seconds, 3)}
-        write_tensors(self.run.checkpoint_file, {**tensors, "pending": pending}, notes)
+        self.run.write_checkpoint({**tensors, "pending": pending}, notes)
 
     def restore(self) -> None:
         """Go back to the last checkpoint, if there is one."""
@@ -191,7 +185,7 @@ class Trainer:
             self.pending = list(pending)
             self.step, self.seconds = stored.notes["step"], float(stored.notes["seconds"])
         if is_main():
-            self.run.cut_history(self.step)
+            self.run.history.cut(self.step)
 
     def export(self) -> None:
         """Write the weights that sampling uses."""

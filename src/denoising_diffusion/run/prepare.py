@@ -45,6 +45,7 @@ def facts_of(data: Dataset) -> Facts:
         num_train=len(data.train),
         fingerprint=data.fingerprint,
         name=data.name,
+        columns=data.columns,
     )
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,28 +14,33 @@ from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import write_png
+from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind, Scoring
 from denoising_diffusion.metrics.score import table, to_json
+from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
 from denoising_diffusion.run.draw import (
     completed,
     draw_file,
     evaluations,
     origin,
+    parts_of,
     read_samples,
 )
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.prepare import facts_of, load_data
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores as the lines of a table and as JSON, and the files of their pictures."""
+    """Scores as the lines of a table and as JSON, and the pictures that belong to them, by name."""
 
     text: str
     values: dict[str, Any]
-    files: list[Path]
+    pictures: "Mapping[str, Image]" = field(default_factory=dict)
 
 
 def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Dataset) -> Path:
@@ -45,20 +52,15 @@ def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Da
         ValueError: the samples could not be compared with the data.
     """
     run.kind.check(data, wish.num or 0)
-    key = hashlib.sha256(json.dumps(origin(run, model, wish), sort_keys=True).encode()).hexdigest()
+    of = origin(run, model, wish)
+    key = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
     file = run.samples / f"evaluation-{key[:12]}.npz"
-    if not distributed.broadcast_object(_readable(run.kind, file)):
-        run.samples.mkdir(parents=True, exist_ok=True)
-        draw_file(run, model, wish, file)
+    with distributed.alone(file):
+        if not distributed.broadcast_object(run.artefacts.current(file, of)):
+            draw_file(run, model, wish, file)
+        elif distributed.is_main():
+            shutil.rmtree(parts_of(file), ignore_errors=True)
     return file
-
-
-def _readable(kind: Kind, file: Path) -> bool:
-    try:
-        read_samples(kind, file)
-    except ValueError:
-        return False
-    return True
 
 
 def score(
@@ -79,18 +81,30 @@ def score(
         "steps": wish.steps,
         "network_evaluations": evaluations(run, wish),
     }
-    return score_file(run.kind, file, data, how, note, pictures_at=file.with_suffix(""))
+    found = score_file(run.kind, file, data, how, note)
+    of = evaluation_origin(run, model, wish, data, how)
+    for name, picture in found.pictures.items():
+        run.artefacts.put(score_picture(file, name), as_png(picture), of)
+    return found
+
+
+def score_picture(file: Path, name: str) -> Path:
+    """Where this picture of the scores of an .npz lies."""
+    return file.with_name(f"{file.stem}-{name}.png")
+
+
+def evaluation_origin(
+    run: Run, model: GaussianDiffusion, wish: Sampling, data: Dataset, how: Scoring | None = None
+) -> Origin:
+    """What scores depend on: the samples, the data and how they are compared."""
+    compared = {"data": data.fingerprint, "how": asdict(how or Scoring())}
+    return {**origin(run, model, wish), **compared}
 
 
 def score_file(
-    kind: Kind,
-    file: Path,
-    data: Dataset,
-    how: Scoring | None,
-    note: dict[str, Any],
-    pictures_at: Path | None = None,
+    kind: Kind, file: Path, data: Dataset, how: Scoring | None, note: dict[str, Any]
 ) -> Evaluation:
-    """Score what an .npz holds; its pictures go to PATH-confusion.png and the like.
+    """Score what an .npz holds.
 
     Raises:
         ValueError: samples that cannot be read or compared with the data.
@@ -98,13 +112,8 @@ def score_file(
     samples, names = read_samples(kind, file)
     found = kind.scores(samples, names, data, how or Scoring())
     note = {"num_samples": len(samples), **note}
-    files: list[Path] = []
-    if pictures_at is not None:
-        for name, picture in found.pictures.items():
-            files.append(pictures_at.with_name(f"{pictures_at.name}-{name}.png"))
-            write_png(files[-1], picture)
     shown = {k: v for k, v in note.items() if v is not None}
-    return Evaluation(table(found.scores, shown), to_json(found.scores, note), files)
+    return Evaluation(table(found.scores, shown), to_json(found.scores, note), found.pictures)
 
 
 def evaluate_run(

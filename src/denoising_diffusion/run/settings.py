@@ -1,8 +1,11 @@
 """A configuration from a recipe, a file and options."""
 
 import dataclasses
+import os
 from pathlib import Path
+from typing import Any
 
+from denoising_diffusion import tables
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.files import read_json
 from denoising_diffusion.recipes import FILE, recipe
@@ -30,16 +33,43 @@ def base_configuration(name: str, file: Path | None) -> RunConfig:
     return dataclasses.replace(read_config(RunConfig, merge(base, changes)), facts=None)
 
 
-def settled(config: RunConfig, data: Path | None) -> RunConfig:
+def settled(config: RunConfig, data: Path | None, file: Path | None = None) -> RunConfig:
     """The configuration with the path of its data given, and absolute: it may be resumed anywhere.
 
+    Args:
+        config: the configuration.
+        data: a path to take in place of its own. If its source takes none, the source that is
+            called as the recipe takes it, with the options that both have.
+        file: the --config file. A path in it is one from the working folder, or else, if nothing is
+            there, from the folder of the file.
+
     Raises:
-        ValueError: the recipe needs a path and has none.
+        ValueError: the recipe needs a path and has none, or a path that no file can have.
     """
     path = config.data.get("path") if data is None else str(data)
     if path == FILE:
         raise ValueError(f"the recipe {config.recipe} needs --data FILE.csv or FILE.npy")
-    if path is None:
-        return config
-    whole = {**config.data, "path": str(Path(path).resolve())}
+    if not isinstance(path, str):
+        return config  # what is no path is refused where the data is read
+    if "\0" in path:
+        raise ValueError(f"data.path must be a path, got {path!r}")
+    place = Path(path).expanduser()
+    if data is None and file is not None and not os.path.lexists(place):
+        beside = Path(file).parent / place
+        place = beside if os.path.lexists(beside) else place
+    # Unlike Path.resolve, it makes something of links in a loop, which reading them then refuses.
+    whole = {**_source(config, data is not None), "path": os.path.realpath(place)}
     return dataclasses.replace(config, data=whole)
+
+
+def _source(config: RunConfig, needs_path: bool) -> dict[str, Any]:
+    """The data of a configuration, or that of the recipe's name if only this takes a path."""
+    name = tables.name_of(config.data, "data.name")
+    if not needs_path or config.recipe not in tables.TABLES["data"]:
+        return config.data
+    options = tables.options_of(tables.resolve("data", name, "data.name"))
+    other = tables.options_of(tables.resolve("data", config.recipe))
+    if "path" in options or "path" not in other:
+        return config.data
+    kept = {k: v for k, v in config.data.items() if k in other or k == "labels"}
+    return {"name": config.recipe, **kept}

@@ -1,19 +1,30 @@
 """The pictures of a run, and samples of it as a picture, a file or an animation."""
 
 import contextlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import write, write_png
-from denoising_diffusion.report import plot_history, write_gif
-from denoising_diffusion.run.draw import completed, draw, draw_file, file_name, names_of, walk
+from denoising_diffusion.files import as_png, write
+from denoising_diffusion.report import as_gif, plot_history, thin
+from denoising_diffusion.run.artefacts import Origin
+from denoising_diffusion.run.draw import (
+    completed,
+    draw,
+    draw_file,
+    file_name,
+    names_of,
+    origin,
+    parts_of,
+    walk,
+)
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
@@ -25,6 +36,8 @@ SCALES = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """The guidance scales of a strip."""
 PANELS = 6
 MOST_ANIMATED = 5000
+_LAST = "samples.png"
+_SHOWN = (_LAST, "reverse.gif", "estimate.gif")
 
 
 @dataclass(frozen=True)
@@ -49,35 +62,49 @@ class Outputs:
     overwrite: bool = False
 
 
-def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "auto") -> list[Path]:
-    """Draw samples from a run and write them; the files written.
+@dataclass(frozen=True)
+class Drawn:
+    """The files that were asked for, and those of them that had to be made."""
+
+    files: list[Path]
+    made: list[Path]
+
+
+def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "auto") -> Drawn:
+    """Draw samples from a run and write them; what is there already, of the same, stays.
 
     Raises:
-        ValueError: bad options, an unknown suffix, or no run.
-        FileExistsError: a file is there already and may not be replaced.
+        ValueError: bad options, an unknown suffix, no run, or another command that is writing.
+        FileExistsError: something else is there already and may not be replaced.
     """
     if outputs.strip is not None or outputs.grid:
-        return [_compare(run, wish, outputs, device)]
+        return _compare(run, wish, outputs, device)
     wish = completed(run, wish)
-    out = outputs.out or run.samples / f"{file_name(run, wish)}.png"
-    for file, suffixes in ((out, run.kind.suffixes), (outputs.gif, (".gif",))):
-        _check_target(file, suffixes, outputs.overwrite)
     if outputs.gif is not None and (wish.num or 0) > MOST_ANIMATED:
         raise ValueError(f"--gif takes --num of at most {MOST_ANIMATED}, got {wish.num}")
-    if outputs.gif is not None or out.suffix == ".png":
-        _show_behind(run)
+    _check_suffix(outputs.out, run.kind.suffixes)
+    _check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if outputs.gif is not None and distributed.is_main():
-        outputs.gif.parent.mkdir(parents=True, exist_ok=True)
-        _write_walk(run, wish, list(walk(run, model, wish)), outputs.gif, outputs.gif_of)
-    if out.suffix == ".npz":
-        draw_file(run, model, wish, out)
-    elif distributed.is_main() and out.suffix != ".png":
-        write(out, run.kind.table(draw(run, model, wish), names_of(run, wish), out.suffix))
-    elif distributed.is_main():
-        write_png(out, run.kind.picture(draw(run, model, wish), names_of(run, wish)))
-    return [out] if outputs.gif is None else [out, outputs.gif]
+    of = origin(run, model, wish)
+    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish)}.png", of)
+    wanted = {out: of}
+    if outputs.gif is not None:
+        wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
+    with _to_make(run, wanted, outputs.overwrite) as missing:
+        if outputs.gif in missing and distributed.is_main():
+            _show_behind(run)
+            frames = _frames(run, wish, walk(run, model, wish), outputs.gif_of)
+            run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
+        if out in missing and out.suffix == ".npz":
+            draw_file(run, model, wish, out)
+        elif out in missing and out.suffix != ".png" and distributed.is_main():
+            x = draw(run, model, wish)
+            run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
+        elif out in missing and distributed.is_main():
+            _show_behind(run)
+            picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
+            run.artefacts.put(out, as_png(picture), of)
+    return Drawn(list(wanted), missing)
 
 
 def _show_behind(run: Run) -> None:
@@ -87,29 +114,74 @@ def _show_behind(run: Run) -> None:
             run.kind.show_behind(run.data)
 
 
-def _write_walk(run: Run, wish: Sampling, steps: Sequence[Step], path: Path, of: str) -> None:
-    write_gif(run.kind.frames(steps, names_of(run, wish), of), path, fps=run.kind.fps)
+def _frames(run: Run, wish: Sampling, steps: Iterator[Step], of: str) -> "list[Image]":
+    """The frames of a walk, of which no more steps are kept than are shown."""
+    shown = set(thin(wish.steps or 1))
+    kept = [step for i, step in enumerate(steps) if i in shown]
+    return run.kind.frames(kept, names_of(run, wish), of)
 
 
-def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Path:
+@contextlib.contextmanager
+def _to_make(run: Run, wanted: Mapping[Path, Origin], overwrite: bool) -> Generator[list[Path]]:
+    """Those of these files that must be made, while no other command writes them.
+
+    Raises:
+        FileExistsError: something else is there and may not be replaced.
+    """
+    with contextlib.ExitStack() as stack:
+        for path in wanted:
+            stack.enter_context(distributed.alone(path))
+        missing: list[Path] = []
+        for path, of in wanted.items():
+            current = run.artefacts.current(path, of)
+            if path.exists() and not overwrite and not current:
+                raise FileExistsError(f"{path} exists; --overwrite replaces it")
+            if overwrite or not current:
+                missing.append(path)
+            elif distributed.is_main():
+                shutil.rmtree(parts_of(path), ignore_errors=True)
+        yield distributed.broadcast_object(missing)
+
+
+def _free(run: Run, path: Path, of: Origin) -> Path:
+    """The path, or the first with a number behind it where nothing else lies."""
+    number, found = 1, path
+    while found.exists() and not run.artefacts.current(found, of):
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return distributed.broadcast_object(found)
+
+
+def _check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
+    if path is not None and path.suffix not in suffixes:
+        raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
+
+
+def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
     if outputs.gif is not None or (outputs.strip is not None and outputs.grid):
         raise ValueError("--strip, --grid and --gif exclude each other")
     if not run.kind.compares:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
     kind = "grid" if outputs.grid else str(outputs.strip)
-    out = outputs.out or run.samples / f"{kind}-s{wish.seed}.png"
-    _check_target(out, (".png",), outputs.overwrite)
+    _check_suffix(outputs.out, (".png",))
     if outputs.strip == "forward":
-        picture = _forward_strip(run, wish, run.model(wish.average, "cpu"))
+        of, draw_it = _forward_strip(run, wish)
     else:
         names = wish.label or run.facts.class_names[: None if outputs.grid else 1]
-        picture = _guidance_grid(run, replace(wish, label=tuple(names)), device)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_png(out, picture)
-    return out
+        of, draw_it = _guidance_grid(run, replace(wish, label=tuple(names)), device)
+    of["picture"] = kind
+    out = outputs.out or _free(run, run.samples / f"{kind}-s{wish.seed}.png", of)
+    with _to_make(run, {out: of}, outputs.overwrite) as missing:
+        if missing and distributed.is_main():
+            run.artefacts.put(out, as_png(draw_it()), of)
+    return Drawn([out], missing)
 
 
-def _guidance_grid(run: Run, wish: Sampling, device: str) -> "Image":
+Comparison = tuple[Origin, Callable[[], "Image"]]
+"""What a picture is made from, and how."""
+
+
+def _guidance_grid(run: Run, wish: Sampling, device: str) -> Comparison:
     """A row per label and a column per guidance scale, all from the noise of sample 0."""
     if wish.num is not None or wish.guidance_scale != run.config.sampling.guidance_scale:
         raise ValueError(
@@ -122,28 +194,33 @@ def _guidance_grid(run: Run, wish: Sampling, device: str) -> "Image":
         for name in wish.label
     ]
     model = run.model(wish.average, device)
-    rows = [torch.cat([draw(run, model, w) for w in row]) for row in wishes]
-    return run.kind.comparison(torch.stack(rows), wish.label, [f"{s:g}" for s in SCALES])
+
+    def picture() -> "Image":
+        rows = [torch.cat([draw(run, model, w) for w in row]) for row in wishes]
+        return run.kind.comparison(torch.stack(rows), wish.label, [f"{s:g}" for s in SCALES])
+
+    of = {**origin(run, model, wishes[0][0]), "labels": list(wish.label), "scales": list(SCALES)}
+    return of, picture
 
 
-def _forward_strip(run: Run, wish: Sampling, model: GaussianDiffusion) -> "Image":
+def _forward_strip(run: Run, wish: Sampling) -> Comparison:
     """Training data at times from 1 to T, a row per label, or of one example."""
+    own = replace(run.config.sampling, num=None, label=wish.label, seed=wish.seed)
+    if replace(wish, num=None) != own or wish.num is not None:
+        raise ValueError("--strip forward shows training data: it takes --label and --seed alone")
+    model = run.model(wish.average, "cpu")
     x = run.kind.examples(run.data, wish.label)
-    total = model.num_timesteps
-    times = [max(1, round(total * i / (PANELS - 1))) for i in range(PANELS)]
-    noise = torch.randn(x.shape, generator=stream(wish.seed, "forward"))
-    states = [model.q_sample(x, torch.full((len(x),), t), noise) for t in times]
-    headings = [f"t = {t}" for t in times]
-    return run.kind.comparison(torch.stack(states, dim=1), wish.label or None, headings)
 
+    def picture() -> "Image":
+        total = model.num_timesteps
+        times = [max(1, round(total * i / (PANELS - 1))) for i in range(PANELS)]
+        noise = torch.randn(x.shape, generator=stream(wish.seed, "forward"))
+        states = [model.q_sample(x, torch.full((len(x),), t), noise) for t in times]
+        headings = [f"t = {t}" for t in times]
+        return run.kind.comparison(torch.stack(states, dim=1), wish.label or None, headings)
 
-def _check_target(path: Path | None, suffixes: tuple[str, ...], overwrite: bool) -> None:
-    if path is None:
-        return
-    if path.suffix not in suffixes:
-        raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; --overwrite replaces it")
+    labels: list[Any] = list(wish.label)
+    return {"data": run.facts.fingerprint, "labels": labels, "seed": wish.seed}, picture
 
 
 def small(run: Run, *, preview: bool) -> Sampling:
@@ -158,25 +235,38 @@ def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     run.kind.show_behind(run.data)
     wish = small(run, preview=True)
     picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
-    write_png(run.samples / f"epoch-{epoch:04d}.png", picture)
+    write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
 
 
-def run_pictures(run: Run, model: GaussianDiffusion) -> list[Path]:
-    """All pictures that end a run, drawn if one is missing, those to look at first."""
-    shown = [run.path / name for name in ("samples.png", "reverse.gif", "estimate.gif")]
-    history = run.path / "history.png"
-    if not all(file.exists() for file in (*shown, history)):
-        write_png(history, plot_history(run.read_history()))
-        run.kind.show_behind(run.data)
-        wish = small(run, preview=False)
-        steps = list(walk(run, model, wish))
-        _write_walk(run, wish, steps, shown[1], "state")
-        _write_walk(run, wish, steps, shown[2], "estimate")
-        for name, picture in run.kind.run_pictures(model, run.data, steps).items():
-            shown.append(run.path / name)
-            if isinstance(picture, list):
-                write_gif(picture, shown[-1], fps=run.kind.fps)
-            else:
-                write_png(shown[-1], picture)
-        write_png(shown[0], run.kind.picture(steps[-1].x, names_of(run, wish)))
-    return [*shown, history]
+def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
+    """The pictures that end a run, those to look at first; None if one of them is missing."""
+    of = _pictures_origin(run, model)
+    files = run.artefacts.recorded(of)
+    if run.path / _LAST not in files or not all(run.artefacts.current(f, of) for f in files):
+        return None
+    shown = [run.path / name for name in _SHOWN]
+    return [*shown, *(f for f in files if f not in shown)]
+
+
+def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
+    return {**origin(run, model, small(run, preview=False)), "picture": "run"}
+
+
+def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
+    """Draw the pictures that end a run; that of the samples comes last."""
+    of = _pictures_origin(run, model)
+    run.kind.show_behind(run.data)
+    wish = small(run, preview=False)
+    steps = list(walk(run, model, wish))
+    names = names_of(run, wish)
+    made: Mapping[str, Image | list[Image]] = {
+        "history.png": plot_history(run.history.read()),
+        "reverse.gif": run.kind.frames(steps, names, "state"),
+        "estimate.gif": run.kind.frames(steps, names, "estimate"),
+        **run.kind.run_pictures(model, run.data, steps),
+        _LAST: run.kind.picture(steps[-1].x, names),
+    }
+    for name, picture in made.items():
+        frames = isinstance(picture, list)
+        content = as_gif(picture, fps=run.kind.fps) if frames else as_png(picture)
+        run.artefacts.put(run.path / name, content, of)

@@ -1,5 +1,7 @@
 """A whole run, read downwards: data, network, training, pictures, score."""
 
+import contextlib
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,9 +15,11 @@ from denoising_diffusion.run.convergence import still_falling
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.loop import Trainer
-from denoising_diffusion.run.prepare import facts_of, learned, load_data, resolve_precision
-from denoising_diffusion.run.score import draw_evaluation, score
-from denoising_diffusion.run.show import preview, run_pictures
+from denoising_diffusion.run.preflight import preflight
+from denoising_diffusion.run.prepare import learned, load_data, resolve_precision
+from denoising_diffusion.run.score import draw_evaluation, evaluation_origin, score
+from denoising_diffusion.run.settings import settled
+from denoising_diffusion.run.show import draw_pictures, pictures, preview
 from denoising_diffusion.run.stop import stop_on_signal
 from denoising_diffusion.strict_json import first_difference
 
@@ -55,48 +59,71 @@ def train_run(
         Diverged: the loss is not a number.
     """
     place, run = pick_device(device), Run(out)
-    with distributed.processes(place.type):
-        data = load_data(config.data)
-        facts = facts_of(learned(config, data))
-        config = replace(config, facts=facts)
-        # What cannot be built fails here, before anything is written.
-        model = build_diffusion(config).to(place)
-        config = replace(config, facts=replace(facts, parameters=count_parameters(model)))
-        distributed.share(config.training.batch_size)
-        _check_folder(run, overwrite)
-        run.data = data
-        if distributed.broadcast_object(run.exists and not overwrite):
-            _check_same(run, config)
-        else:
-            _begin(run, config, model, say)
-        model = _train(run, model, say)
-        drawn = _draw(run, model, say) if evaluate else None
-    return _finish(run, model, drawn, evaluate)
+    with contextlib.ExitStack() as lock:
+        with distributed.processes(place.type):
+            data = load_data(config.data)
+            distributed.share(config.training.batch_size)
+            _check_folder(run, overwrite)
+            # What could not come to its end fails here, before anything is written.
+            ready = preflight(config, data, run.path, place, evaluate=evaluate)
+            config, model = ready.config, ready.model
+            for line in ready.report:
+                say(line)
+            lock.enter_context(distributed.alone(run.path))
+            run.data = data
+            if distributed.broadcast_object(_goes_on(run, config, model, evaluate, overwrite)):
+                _check_same(run, config)
+            else:
+                _begin(run, config, model, say)
+            ended = _train_and_draw(run, model, evaluate, say)
+        return _score(run, ended)
 
 
 def resume_run(
     path: str | Path,
     *,
     epochs: int | None = None,
+    data: str | Path | None = None,
     device: str = "auto",
     evaluate: bool = True,
     say: Say = lambda _: None,
 ) -> TrainResult:
-    """Go on with the run in this folder, to another total number of epochs if one is given.
+    """Go on with the run in this folder.
+
+    Args:
+        path: the run folder.
+        epochs: another total number of epochs.
+        data: where the data is now, if it has moved.
+        device: where the network runs.
+        evaluate: whether to score the run at the end.
+        say: takes messages.
 
     Raises:
         ValueError: no run there, its data has changed, or fewer epochs than it has done.
     """
     place, run = pick_device(device), Run(path)
-    with distributed.processes(place.type):
-        if run.facts.fingerprint != run.data.fingerprint:
-            raise ValueError(f"the data of {run.path} has changed since the run began")
-        model = build_diffusion(run.config).to(place)
-        if epochs is not None and epochs != run.config.training.epochs:
-            _lengthen(run, model, epochs)
-        model = _train(run, model, say)
-        drawn = _draw(run, model, say) if evaluate else None
-    return _finish(run, model, drawn, evaluate)
+    config = run.config if data is None else settled(run.config, Path(data))
+    run.data = load_data(config.data)
+    with contextlib.ExitStack() as lock:
+        with distributed.processes(place.type):
+            if run.facts.fingerprint != run.data.fingerprint:
+                raise ValueError(f"the data of {run.path} has changed since the run began")
+            model = build_diffusion(run.config).to(place)
+            lock.enter_context(distributed.alone(run.path))
+            if epochs is not None or config != run.config:
+                _change(run, model, config, epochs)
+            ended = _train_and_draw(run, model, evaluate, say)
+        return _score(run, ended)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What is left to be scored: a request and the file of its samples, where there are any."""
+
+    model: GaussianDiffusion
+    shown: list[Path]
+    wish: Sampling | None = None
+    file: Path | None = None
 
 
 def _begin(run: Run, config: RunConfig, model: GaussianDiffusion, say: Say) -> None:
@@ -105,7 +132,7 @@ def _begin(run: Run, config: RunConfig, model: GaussianDiffusion, say: Say) -> N
     kind = tables.resolve("kind", config.facts.kind)(config.facts)
     config = resolve_precision(config, model, learned(config, run.data), kind.half)
     if distributed.is_main():
-        if run.path.exists() and any(run.path.iterdir()):
+        if run.path.exists() and not _just_begun(run.path):
             say(f"the old run is now {move_aside(run.path)}")
         run.create(config)
     distributed.barrier()
@@ -115,7 +142,8 @@ def _begin(run: Run, config: RunConfig, model: GaussianDiffusion, say: Say) -> N
 def _train(run: Run, model: GaussianDiffusion, say: Say) -> GaussianDiffusion:
     """The trained model: from the run if it has ended, else by going on from its checkpoint."""
     if distributed.broadcast_object(run.finished):
-        return run.load_into(model).eval()
+        with contextlib.suppress(ValueError):  # damaged: it is made again from the checkpoint
+            return run.load_into(model).eval()
     trainer = Trainer(run, model, learned(run.config, run.data), partial(preview, run))
     trainer.restore()
     say(
@@ -127,7 +155,7 @@ def _train(run: Run, model: GaussianDiffusion, say: Say) -> GaussianDiffusion:
         trainer.run_to_end(stop)
     rate = trainer.step * run.config.training.batch_size / max(trainer.seconds, 1e-9)
     say(f"trained in {trainer.seconds:.0f} s, {rate:,.0f} examples/s")
-    if still_falling(run.read_history()):
+    if still_falling(run.history.read()):
         say(
             f"the held-out loss was still falling: go on with ddpm resume {run.path} "
             f"--epochs {2 * run.config.training.epochs}"
@@ -136,40 +164,75 @@ def _train(run: Run, model: GaussianDiffusion, say: Say) -> GaussianDiffusion:
     return trainer.sampling_model.eval()
 
 
-def _draw(run: Run, model: GaussianDiffusion, say: Say) -> tuple[Sampling, Path] | None:
-    """The samples that will be scored, drawn by all processes; None if they are scored already."""
-    if distributed.broadcast_object(run.evaluated):
-        return None
-    wanted, most = run.config.sampling.num or run.kind.default_num(), run.kind.most(run.data)
-    if wanted > most:
-        say(f"{most:,} samples are scored, not {wanted:,}: there is no more data to compare with")
-    wish = completed(run, replace(run.config.sampling, num=min(wanted, most)))
-    say(f"drawing {wish.num:,} samples to score")
-    return wish, draw_evaluation(run, model, wish, run.data)
-
-
-def _finish(
-    run: Run, model: GaussianDiffusion, drawn: tuple[Sampling, Path] | None, evaluate: bool
-) -> TrainResult:
-    """What one process does in the end: pictures, then scores."""
-    if not distributed.is_main():
-        return TrainResult(None, [])
-    shown = run_pictures(run, model)
+def _train_and_draw(run: Run, model: GaussianDiffusion, evaluate: bool, say: Say) -> _Ended:
+    """What all processes do together: training, pictures and the samples that will be scored."""
+    model = _train(run, model, say)
+    if distributed.is_main() and pictures(run, model) is None:
+        draw_pictures(run, model)
+    distributed.barrier()
+    shown = pictures(run, model) or []
     if not evaluate:
-        return TrainResult(None, shown)
-    if drawn is not None:
-        wish, file = drawn
-        found = score(run, model, wish, run.data, file)
-        run.write_scores(found.values, found.text)
-    return TrainResult(run.read_table(), [*shown, *sorted(run.samples.glob("evaluation-*.png"))])
+        return _Ended(model, shown)
+    wanted, most = run.config.sampling.num or run.kind.default_num(), run.kind.most(run.data)
+    wish = completed(run, replace(run.config.sampling, num=min(wanted, most)))
+    if distributed.broadcast_object(_scored(run, model, wish)):
+        return _Ended(model, shown, wish)
+    say(f"drawing {wish.num:,} samples to score")
+    return _Ended(model, shown, wish, draw_evaluation(run, model, wish, run.data))
+
+
+def _scored(run: Run, model: GaussianDiffusion, wish: Sampling) -> bool:
+    of = evaluation_origin(run, model, wish, run.data)
+    return all(run.artefacts.current(f, of) for f in (run.evaluation_file, run.table_file))
+
+
+def _score(run: Run, ended: _Ended) -> TrainResult:
+    """What the first process does in the end, when the others are gone: the scores."""
+    if not distributed.is_main() or ended.wish is None:
+        return TrainResult(None, ended.shown)
+    of = evaluation_origin(run, ended.model, ended.wish, run.data)
+    if ended.file is not None:
+        found = score(run, ended.model, ended.wish, run.data, ended.file)
+        run.write_scores(found.values, found.text, of)
+    made = (f for f in run.artefacts.recorded(of) if f.suffix == ".png")
+    return TrainResult(run.read_table(), [*ended.shown, *made])
 
 
 def _check_folder(run: Run, overwrite: bool) -> None:
     path = run.path
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; --out takes a folder")
-    if path.exists() and not run.exists and not overwrite and any(path.iterdir()):
+    if path.exists() and not run.exists and not overwrite and not _just_begun(path):
         raise ValueError(f"{path} holds files but no run; take another --out, or --overwrite")
+
+
+def _just_begun(path: Path) -> bool:
+    """Whether a folder holds nothing but what a kill left of the beginning of a run."""
+    return all(
+        file.name == "samples" and not any(file.iterdir()) if file.is_dir()
+        else file.name.startswith(".config.json.") or file.name == ".lock"
+        for file in path.iterdir()
+    )  # fmt: skip
+
+
+def _goes_on(
+    run: Run, config: RunConfig, model: GaussianDiffusion, evaluate: bool, overwrite: bool
+) -> bool:
+    """Whether the command goes on with the run in the folder.
+
+    One that may be overwritten goes on too if it is the same and did not come to its end: it ends
+    in the same bits, and a command that was killed is completed by itself.
+    """
+    if not run.exists or not overwrite:
+        return run.exists
+    try:
+        _check_same(run, config)
+        if not run.finished:
+            return True
+        model = run.load_into(copy.deepcopy(model)).eval()
+    except ValueError:
+        return False
+    return not (run.evaluated if evaluate else pictures(run, model))
 
 
 def _check_same(run: Run, config: RunConfig) -> None:
@@ -186,17 +249,18 @@ def _check_same(run: Run, config: RunConfig) -> None:
         )
 
 
-def _lengthen(run: Run, model: GaussianDiffusion, epochs: int) -> None:
-    """Write down another number of epochs; what a longer run needs is checked first."""
-    done = [row["epoch"] for row in run.read_history()]
-    if done and epochs < done[-1]:
-        raise ValueError(f"epochs must be at least {done[-1]}, which are done, got {epochs}")
-    training = replace(run.config.training, epochs=epochs)
-    config = replace(run.config, training=training)
+def _change(run: Run, model: GaussianDiffusion, config: RunConfig, epochs: int | None) -> None:
+    """Write down another place of the data, or number of epochs, whose needs are checked first."""
+    done = [row["epoch"] for row in run.history.read()]
+    if epochs is not None:
+        if done and epochs < done[-1]:
+            raise ValueError(f"epochs must be at least {done[-1]}, which are done, got {epochs}")
+        config = replace(config, training=replace(config.training, epochs=epochs))
+    if config == run.config:
+        return
     Trainer(run, model, learned(config, run.data), partial(preview, run)).restore()
     distributed.barrier()
     if distributed.is_main():
-        run.forget_results()
         run.write_config(config)
     distributed.barrier()
     run.config = config

@@ -3,12 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import function, instance, tensor
+from denoising_diffusion.checks import checked, floats, instance, tensor
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.schedule import Schedule
 
@@ -42,10 +42,11 @@ Move = Callable[[Estimate, Tensor, Row, Row], Step]
 """(estimate, x, now, then) -> the step from x at `now` to `then`."""
 
 
+@checked
 def walk(
     denoise: Denoiser,
     schedule: Schedule,
-    x: Tensor,
+    x: Annotated[Tensor, floats, "b", ...],
     times: Sequence[float],
     move: Move,
     *,
@@ -58,20 +59,12 @@ def walk(
         ValueError: fewer than two times, times outside [0, T], or not strictly falling (with `up`,
             rising from above 0 is allowed too); when walked, an estimate of another shape than x.
     """
-    function("denoise", denoise)
-    instance("schedule", schedule, Schedule)
-    tensor("x", x, "b", ..., holds="floats")
     rows = [Row(t, *(v.item() for v in schedule(t))) for t in _checked(schedule, times, up)]
 
     def estimate(x: Tensor, row: Row) -> Tensor:
         dtype = torch.promote_types(x.dtype, torch.float32)
         x_start = denoise(x, torch.full((len(x),), row.t, dtype=dtype, device=x.device))
-        if tensor("the estimate of the denoiser", x_start).shape != x.shape:
-            raise ValueError(
-                f"denoise must answer in the shape of x, {tuple(x.shape)}, got "
-                f"{tuple(x_start.shape)}"
-            )
-        return x_start
+        return tensor("the answer of denoise", x_start, *x.shape)
 
     return _steps(estimate, x, rows, move)
 
@@ -102,12 +95,7 @@ def noise_like(randn_like: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     Raises:
         ValueError: noise of another shape, which would spread over x in silence.
     """
-    noise = randn_like(x)
-    if tensor("the noise of randn_like", noise).shape != x.shape:
-        raise ValueError(
-            f"randn_like must answer in the shape of x, {tuple(x.shape)}, got {tuple(noise.shape)}"
-        )
-    return noise
+    return tensor("the answer of randn_like", randn_like(x), *x.shape)
 
 
 def posterior_std(now: Row, then: Row) -> float:
@@ -116,6 +104,7 @@ def posterior_std(now: Row, then: Row) -> float:
     return max(added, 0.0) ** 0.5 * then.sigma / now.sigma
 
 
+@checked
 def last(steps: Iterable[Step]) -> Step:
     """The last step of a walk; the others are not kept.
 
@@ -135,8 +124,9 @@ class counted:
         denoise: any function of (x, t, ...).
     """
 
+    @checked
     def __init__(self, denoise: Callable[..., Tensor]) -> None:
-        self.denoise = function("denoise", denoise)
+        self.denoise = denoise
         self.evaluations = 0
 
     def __call__(self, x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:

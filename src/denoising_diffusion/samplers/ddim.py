@@ -5,20 +5,21 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import number
+from denoising_diffusion.checks import Share, checked
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.samplers.base import Estimate, Row, Step, noise_like, posterior_std, walk
 from denoising_diffusion.schedule import Schedule
 from denoising_diffusion.seeds import RandnLike
 
 
+@checked
 def ddim(
     denoise: Denoiser,
     schedule: Schedule,
     x: Tensor,
     times: Sequence[float],
     *,
-    eta: float = 0.0,
+    eta: Share = 0.0,
     randn_like: RandnLike = torch.randn_like,
 ) -> Iterator[Step]:
     """Walk x along `times` by denoising diffusion implicit models (Song et al. 2021, eq. 12).
@@ -44,7 +45,6 @@ def ddim(
     Raises:
         TypeError, ValueError: as `samplers.base.walk`; an eta outside [0, 1].
     """
-    number("eta", eta, "[0, 1]")
 
     def move(estimate: Estimate, x: Tensor, now: Row, then: Row) -> Step:
         x_start = estimate(x, now)

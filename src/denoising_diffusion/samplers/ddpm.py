@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import function
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.samplers.base import Estimate, Row, Step, noise_like, posterior_std, walk
 from denoising_diffusion.schedule import Schedule
@@ -38,14 +39,13 @@ def ddpm(
     Raises:
         TypeError, ValueError: as `samplers.base.walk`.
     """
+    function("randn_like", randn_like)
 
     def move(estimate: Estimate, x: Tensor, now: Row, then: Row) -> Step:
         x_start = estimate(x, now)
         kept = now.alpha / then.alpha
         added = now.sigma**2 - (kept * then.sigma) ** 2
-        x = (then.alpha * added / now.sigma**2) * x_start + (
-            kept * (then.sigma / now.sigma) ** 2
-        ) * x
+        x = then.alpha * added / now.sigma**2 * x_start + kept * (then.sigma / now.sigma) ** 2 * x
         std = posterior_std(now, then)
         return Step(then.t, x + std * noise_like(randn_like, x) if std > 0 else x, x_start)
 

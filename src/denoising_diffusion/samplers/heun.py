@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import function
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.samplers.base import Estimate, Row, Step, walk
 from denoising_diffusion.schedule import Schedule
@@ -42,6 +43,7 @@ def heun(
     Raises:
         TypeError, ValueError: as `samplers.base.walk`.
     """
+    function("randn_like", randn_like)
 
     def move(estimate: Estimate, x: Tensor, now: Row, then: Row) -> Step:
         x_start = estimate(x, now)

@@ -1,0 +1,53 @@
+"""Classes: from what stands in a file to names in order and numbers from 0."""
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from denoising_diffusion.data.rows import NONE
+
+MOST_CLASSES = 1000
+
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
+_FRACTION = re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?", re.ASCII)
+
+
+def classes_of(cells: Sequence[str], what: str) -> tuple[tuple[str, ...], Tensor]:
+    """The names of the classes in natural order, 2 before 10, and the class of each cell.
+
+    Args:
+        cells: names, or whole numbers, of which 1 and 1.0 are the same.
+        what: the column they come from, for messages.
+
+    Returns:
+        names, and classes (n,) int64, counted from 0.
+
+    Raises:
+        ValueError: numbers that are not whole, fewer than 2 or more than 1,000 classes, or a class
+            that is named as the absent label is.
+    """
+    if all(_WHOLE.fullmatch(cell) for cell in cells):
+        cells = [cell.partition(".")[0].removeprefix("+") for cell in cells]
+    elif all(_WHOLE.fullmatch(cell) or _FRACTION.fullmatch(cell) for cell in cells):
+        odd = next(cell for cell in cells if not _WHOLE.fullmatch(cell))
+        raise ValueError(f"{what} holds {odd!r}; classes are names or whole numbers")
+    names = sorted(set(cells), key=_natural)
+    if NONE in names:
+        raise ValueError(f"{what} holds {NONE!r}, the name of the absent label; name it otherwise")
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise ValueError(f"{what} holds {len(names):,} classes, expected 2..{MOST_CLASSES}")
+    numbers = {name: i for i, name in enumerate(names)}
+    return tuple(names), torch.tensor([numbers[cell] for cell in cells])
+
+
+def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Digits compare as the numbers they make, and come before letters."""
+    try:
+        return [(0, int(name), "")], name
+    except ValueError:
+        pass
+    parts = re.split(r"(\d+)", name.casefold())
+    split = [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
+    return split, name

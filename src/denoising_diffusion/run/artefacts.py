@@ -1,0 +1,65 @@
+"""What the files of a run were made from: one JSON, which speaks of a file before it is written."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from denoising_diffusion import files, locks
+
+Origin = dict[str, Any]
+"""What a file was made from, in terms of JSON: weights, step, request."""
+
+
+class Artefacts:
+    """The record of the files that were made from a run, wherever they lie.
+
+    A file that is not as it was written, or was made from something else, counts as missing.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "origins.json"
+
+    def origin(self, path: Path) -> Origin | None:
+        """What a file was made from, if it is there as it was written."""
+        entry = self._read().get(self._key(path))
+        if entry is None or entry.get("sha256") != files.digest(path):
+            return None
+        return entry.get("from")
+
+    def current(self, path: Path, origin: Origin) -> bool:
+        """Whether a file is there as it was written, made from just this."""
+        return self.origin(path) == _plain(origin)
+
+    def recorded(self, origin: Origin) -> list[Path]:
+        """The files that were made from this, whether they are still there or not."""
+        plain = _plain(origin)
+        return [self.folder / key for key, e in self._read().items() if e.get("from") == plain]
+
+    def put(self, path: Path, content: bytes, origin: Origin) -> None:
+        """Write a file, after what it is made from: a kill in between leaves it missing."""
+        entry = {"from": _plain(origin), "sha256": files.digest_of(content)}
+        with locks.locked(self.file, wait=60):
+            record = self._read() | {self._key(path): entry}
+            files.write_json(self.file, dict(sorted(record.items())))
+        files.write(path, content)
+
+    def _key(self, path: Path) -> str:
+        # Relative even outside the run, so that equal runs have equal records.
+        return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
+
+    def _read(self) -> dict[str, Any]:
+        """The record; what is damaged in it counts as missing, and is made again."""
+        try:
+            record = files.read_json(self.file)
+        except ValueError:
+            return {}
+        return {k: v for k, v in record.items() if isinstance(v, dict)}
+
+
+def _plain(origin: Origin) -> Origin:
+    return json.loads(json.dumps(origin))
