@@ -41,6 +41,12 @@ def test_jitter_and_a_rise_are_no_fall(sign):
     assert still_falling(history(falling))
 
 
+def test_a_loss_that_was_lower_before_is_not_falling():
+    wandering = [0.747, 0.741, 0.665, 0.672, 0.67, 0.672, 0.676, 0.684, 0.683, 0.678]
+    wandering += [0.68, 0.683, 0.678, 0.673, 0.673, 0.675, 0.673, 0.672, 0.671, 0.671]
+    assert not still_falling(history(wandering))
+
+
 def test_too_few_epochs_tell_nothing():
     assert not still_falling([])
     assert not still_falling(history([1.0, 0.5, 0.1]))

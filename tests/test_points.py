@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from denoising_diffusion.config import Facts, TrainingConfig
 from denoising_diffusion.data import load_dataset, whole
 from denoising_diffusion.kinds.base import Scoring
 from denoising_diffusion.kinds.points import Points, column_names
+from denoising_diffusion.report import style
 from denoising_diffusion.run import Run
 from denoising_diffusion.run.prepare import facts_of
 from denoising_diffusion.samplers import Step
@@ -136,14 +138,24 @@ def test_limits_hold_the_data_in_its_own_units(tmp_path):
 
 
 def test_frames_have_one_size_and_follow_the_walk(tmp_path):
-    kind = Points(dataclasses.replace(FACTS, class_names=()))
-    steps = [Step(float(t), torch.randn(40, 3), torch.zeros(40, 3)) for t in (2, 1, 0)]
-    frames = kind.frames(steps, None, "state")
-    assert len({f.size for f in frames}) == 1 and len(frames) == 3
-    assert (
-        frames[2].crop((0, 20, *frames[2].size)).tobytes()
-        == kind.picture(steps[-1].x, None).crop((0, 20, *frames[2].size)).tobytes()
+    kind = Points(
+        dataclasses.replace(FACTS, shape=(2,), shift=(0.0, 1.0), scale=(1.0, 2.0), class_names=())
     )
+    steps = [Step(float(t), torch.full((40, 2), t / 2), torch.zeros(40, 2)) for t in (2, 1, 0)]
+    states, estimates = (kind.frames(steps, None, of) for of in ("state", "estimate"))
+    assert len({f.size for f in states + estimates}) == 1 and len(states) == 3
+    # The walk ends where its estimates are: the last frames agree, the first do not.
+    assert states[2].tobytes() == estimates[2].tobytes()
+    assert states[0].tobytes() != estimates[0].tobytes()
+
+    def place(frame) -> np.ndarray:
+        blue = np.asarray(frame).astype(int) - np.rint(style.rgb(style.POINTS))
+        return np.argwhere(np.abs(blue).sum(2) < 60)[:, ::-1].mean(0)
+
+    # x and y are one model unit more at each step before: to the right and up.
+    moves = [place(a) - place(b) for a, b in pairwise(states)]
+    np.testing.assert_allclose(moves[0], moves[1], atol=1)
+    assert moves[0][0] > 10 and moves[0][1] < -10
 
 
 def test_labelled_points_are_scored_class_by_class(tmp_path):

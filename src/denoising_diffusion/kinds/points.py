@@ -18,6 +18,7 @@ from denoising_diffusion.kinds.point_scores import point_scores
 from denoising_diffusion.metrics import mean_curve_distance
 from denoising_diffusion.metrics.points import closest_on_curve
 from denoising_diffusion.report import Canvas, closest_points, plot_distance, side_by_side, thin
+from denoising_diffusion.report.canvas import MOST_COLUMNS
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
 
@@ -29,9 +30,12 @@ SHOWN = 1000
 PREVIEWED = 500
 """Points in a preview of a user's data."""
 PANELS = 5
+_MOVING = 500
+"""Points in an animation of a user's data: a second for sixty frames."""
 _BEHIND = 2000
 """Points of the data behind them."""
 _FORWARD_FRAMES = 50
+_MOVING_COLUMNS = 4
 _SQUARE = ((-2.0, 2.0), (-2.0, 2.0))
 """The original's limits, for the built-in curves."""
 
@@ -47,13 +51,15 @@ class Points(Kind):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._data: Tensor | None = None
+        self._canvases: dict[tuple[bool, bool], Canvas] = {}
         known = facts.class_names or (facts.name,)
         self._on_curves = any(name in CURVES for name in known)
 
     def show_behind(self, data: Dataset) -> None:
         """Draw pictures over the training data of a user; the built-in curves are known."""
-        if not self._on_curves:
+        if not self._on_curves and self._data is None:
             self._data = self._in_units(_some(whole(data.train)[0], _BEHIND)).double()
+            self._canvases.clear()
 
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         names = self.facts.class_names
@@ -113,22 +119,29 @@ class Points(Kind):
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         if of == "both":
             raise ValueError("states and estimates stand above each other for images alone")
-        canvas = self._canvas()
+        canvas, few = self._canvas(moving=True), None if self._on_curves else _MOVING
+        names = names and names[:few]
         return [
-            self._drawn(canvas, s.x if of == "state" else s.x_start, names, f"t = {s.t:g}")
+            self._drawn(canvas, (s.x if of == "state" else s.x_start)[:few], names, f"t = {s.t:g}")
             for s in (steps[i] for i in thin(len(steps)))
         ]
 
-    def _canvas(self, *, bare: bool = False) -> Canvas:
-        classes = () if self._on_curves or bare else self.facts.class_names
-        return Canvas(
-            column_names(self.facts),
-            self._limits(),
-            behind=None if bare else self._data,
-            classes=classes,
-            side=180 if bare else 400,
-            bare=bare,
-        )
+    def _canvas(self, *, moving: bool = False, bare: bool = False) -> Canvas:
+        """Axes for one picture, for those of an animation, or bare ones for a row; made once."""
+        if (moving, bare) not in self._canvases:
+            classes = () if self._on_curves or bare else self.facts.class_names
+            columns = min(*self.facts.shape, _MOVING_COLUMNS if moving or bare else MOST_COLUMNS)
+            least, each = (340, 100) if moving else (400, 130)
+            self._canvases[moving, bare] = Canvas(
+                column_names(self.facts),
+                self._limits(),
+                behind=None if bare else self._data,
+                classes=classes,
+                side=180 if bare else max(least, each * columns),
+                most=max(2, columns),
+                bare=bare,
+            )
+        return self._canvases[moving, bare]
 
     def _limits(self) -> Sequence[tuple[float, float]]:
         """Where the data lies, without its furthest two hundredths, and some room around."""
@@ -177,9 +190,9 @@ class Points(Kind):
 
     def _forward(self, model: GaussianDiffusion, data: Tensor) -> "dict[str, Image | list[Image]]":
         generator = stream(0, "forward")
-        x = _some(data, SHOWN)
+        x = _some(data, SHOWN if self._on_curves else _MOVING)
         total = model.num_timesteps
-        canvas, small = self._canvas(), self._canvas(bare=True)
+        canvas, small = self._canvas(moving=True), self._canvas(bare=True)
 
         def noised(canvas: Canvas, t: int) -> "Image":
             noise = torch.randn(x.shape, generator=generator)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Limits = tuple[float, float]
 
 MOST_COLUMNS = 6
-"""Columns that a corner shows; the first ones."""
 _BINS = 40
 _LEFT, _BOTTOM, _TOP, _RIGHT = 66, 46, 28, 14
 _GAP = 10
@@ -48,6 +47,7 @@ class Canvas:
         behind: points (n, d) that every chart shows in grey: the data.
         classes: their names, in the legend; points are coloured by their labels.
         side: of a single panel, or of the whole corner, in pixels.
+        most: columns that are shown, the first ones.
         bare: without ticks, names and a legend, for a small panel in a row.
 
     Raises:
@@ -64,13 +64,15 @@ class Canvas:
         behind: Tensor | None = None,
         classes: Sequence[str] = (),
         side: int = 400,
+        most: int = MOST_COLUMNS,
         bare: bool = False,
     ) -> None:
         self._names, self._limits = _columns(names, limits)
         self._classes = tuple(sequence("classes", classes, str))
         self._bare = bool(bare)
         self._behind = None if behind is None else self._array("behind", behind)
-        shown = min(len(self._names), MOST_COLUMNS)
+        self._most = integer("most", most, 2, 20)
+        shown = min(len(self._names), self._most)
         self._panels = _layout(shown, integer("side", side, 50, 4000), self._bare)
         self._radius = 2.0 if shown <= 2 and not self._bare else 1.4
         self._ground = self._background()
@@ -195,8 +197,8 @@ class Canvas:
             ]
         elif entries:
             entries.append(("samples", style.POINTS))
-        if len(self._names) > MOST_COLUMNS:
-            entries.append((f"first {MOST_COLUMNS} of {len(self._names)} columns", ""))
+        if len(self._names) > self._most:
+            entries.append((f"first {self._most} of {len(self._names)} columns", ""))
         return entries
 
     def _array(self, name: str, x: Tensor) -> NDArray[np.float64]:
@@ -245,8 +247,6 @@ def _layout(shown: int, side: int, bare: bool) -> list[_Panel]:
     left, top = (4, 24) if bare else (_LEFT, _TOP)
     if shown <= 2:
         return [_Panel((left, top, side, side), 0, shown - 1)]
-    if not bare:
-        side = max(side, 130 * shown)
     one = (side - _GAP * (shown - 1)) // shown
     return [
         _Panel((left + x * (one + _GAP), top + y * (one + _GAP), one, one), x, y)
