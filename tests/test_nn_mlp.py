@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from denoising_diffusion.nn import MLP, SmallClassifier
+from denoising_diffusion.nn.mlp import fitting_width
 
 
 def count(module):
@@ -128,3 +129,16 @@ def test_classifier_refusals():
         SmallClassifier(1, 8, 10)(torch.randn(1, 1, 8, 12))
     with pytest.raises(ValueError, match=r"x must have shape \(b, 1, 8, 8\)"):
         SmallClassifier(1, 8, 10)(torch.randn(1, 3, 8, 8))
+
+
+def test_the_width_follows_from_the_number_of_rows():
+    widths = [fitting_width(n) for n in (1, 270, 362, 363, 724, 725, 1448, 1449, 10**9)]
+    assert widths == [48, 48, 48, 64, 64, 80, 80, 96, 96]
+    few, many = (MLP.for_data((2,), 40, None, rows, hidden=0) for rows in (270, 180_000))
+    assert count(few) == count(MLP(40, hidden=48)) and count(many) == count(MLP(40, hidden=96))
+    # What is asked for is what is made.
+    assert count(MLP.for_data((2,), 40, None, 270, hidden=80)) == count(MLP(40, hidden=80))
+    with pytest.raises(ValueError, match="hidden must be"):
+        MLP.for_data((2,), 40, None, hidden=0)
+    with pytest.raises(ValueError, match="num_rows must be at least 1, got 0"):
+        fitting_width(0)

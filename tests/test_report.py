@@ -15,7 +15,6 @@ from denoising_diffusion.report.points import (
     closest_points,
     plot_distance,
     scatter_frame,
-    scatter_panels,
 )
 
 
@@ -221,8 +220,6 @@ def test_scatter_sizes_and_any_number_of_columns():
     points = torch.randn(100, 2)
     assert scatter_frame([("t = 3", points)], panel_size=200).size == (200, 200)
     assert scatter_frame([("a", points)] * 4, columns=2, panel_size=150).size == (300, 300)
-    row = scatter_panels([(f"t = {t}", points) for t in range(5)])
-    assert row.size == (1000, 225) and row.mode == "RGB" and not_blank(row)
     for width in (1, 5):
         assert not_blank(scatter_frame([("a", torch.randn(50, width))]))
 
@@ -239,7 +236,7 @@ def test_plots_complain():
     with pytest.raises(ValueError, match="no panels"):
         scatter_frame([])
     with pytest.raises(ValueError, match=r"shape \(n, d\)"):
-        scatter_panels([("a", torch.zeros(3))])
+        scatter_frame([("a", torch.zeros(3))])
     with pytest.raises(ValueError, match="2 steps and 1 dist"):
         plot_distance([1, 2], [1.0])
     with pytest.raises(ValueError, match="must have one shape"):
@@ -407,7 +404,6 @@ CALLS = [
             "alpha": 0.5,
         },
     ),
-    (scatter_panels, {"panels": [("a", POINTS)], "limits": (-1, 1), "alpha": 0.5}),
 ]
 OPTIONAL = {"scale", "row_names", "column_names", "names", "title", "captions", "columns"}
 

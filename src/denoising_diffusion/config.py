@@ -18,7 +18,10 @@ class TrainingConfig:
     """How the network is trained."""
 
     epochs: int = 100
-    """Passes over the training data."""
+    """Passes over the training data, or over epoch_size examples."""
+    epoch_size: int | None = None
+    """Examples in an epoch, so that a run is equally long for few rows and for many; null is all of
+    the training data, once."""
     batch_size: int = 32
     """Examples per step."""
     learning_rate: float = 1e-3
@@ -51,6 +54,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("warmup_steps", 0)):
             integer(name, getattr(self, name), low)
+        if self.epoch_size is not None:
+            integer("epoch_size", self.epoch_size, 1)
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
         if self.ema_decay is not None:
@@ -170,10 +175,15 @@ class RunConfig:
                 f"got {self.sampling.steps}"
             )
 
+    @property
+    def epoch_size(self) -> int:
+        """Examples in an epoch."""
+        assert self.facts is not None
+        return self.training.epoch_size or self.facts.num_train
+
     def epoch_end(self, epoch: int) -> int:
         """The step with which this epoch is complete, counted from 1."""
-        assert self.facts is not None
-        return math.ceil(epoch * self.facts.num_train / self.training.batch_size)
+        return math.ceil(epoch * self.epoch_size / self.training.batch_size)
 
     @property
     def total_steps(self) -> int:

@@ -206,7 +206,7 @@ def _recipes() -> None:
             (
                 config.recipe,
                 config.data["name"],
-                f"{kind} {size}",
+                f"{kind} {size or 'fitted'}",
                 f"{config.schedule['kind']} {timesteps}",
                 str(t.epochs),
                 str(t.batch_size),

@@ -71,8 +71,12 @@ class Kind(ABC):
     """Whether networks of this kind may gain from bfloat16."""
     compares: ClassVar[bool] = False
     """Whether strips and grids of single samples can be drawn."""
+    backdrop: ClassVar[bool] = False
+    """Whether pictures can be drawn over the data."""
     fps: ClassVar[int] = 10
     """Frames per second of an animation."""
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".npz")
+    """Of the files that samples can be written to; `table` writes those beyond these two."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -128,6 +132,14 @@ class Kind(ABC):
         Raises:
             ValueError: an array that this kind does not write.
         """
+
+    def table(self, x: Tensor, names: Names, suffix: str) -> bytes:
+        """Samples (n, *shape) in model space as a file of one of the further `suffixes`."""
+        raise NotImplementedError
+
+    def show_behind(self, data: Dataset) -> None:
+        """Draw pictures over this data from now on, where the kind can."""
+        return
 
     @abstractmethod
     def picture(self, x: Tensor, names: Names) -> "Image":

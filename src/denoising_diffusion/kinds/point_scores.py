@@ -1,6 +1,7 @@
 """Scores of points against data that was never trained on, and along a known curve."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,11 +9,13 @@ from torch import Tensor
 from denoising_diffusion.data import CURVES, Curve, Dataset, whole
 from denoising_diffusion.kinds.base import Judgement, Names
 from denoising_diffusion.metrics import (
+    Memorisation,
     Score,
     arc_histogram_tv,
     directions,
     mean_curve_distance,
     memorisation,
+    nearest,
     sliced_wasserstein,
     wasserstein,
 )
@@ -20,6 +23,7 @@ from denoising_diffusion.seeds import stream
 
 MOST_ROWS = 20_000
 """Held-out rows that are compared with; more say nothing that could be seen."""
+_FEW_ROWS = 2000
 _LISTED = 6
 """Columns whose own distances stand in the table; the JSON has all."""
 
@@ -50,22 +54,18 @@ def _scores(
     samples: Tensor, train: Tensor, held_out: Tensor, data: Dataset, law: str
 ) -> list[Score]:
     found = cloud_scores(samples, train, held_out)
-    if law not in CURVES:
-        near = memorisation(samples, train, held_out)
-        beside = {"held_out_distance": float(near.held_out_distances.mean())}
-        value = float(near.sample_distances.mean())
-        found.append(Score("mean_distance", "mean distance", value, None, beside, ".4f"))
-        return [*found, Score("arc_histogram_tv", "", None)]
-    return [*found, *curve_scores(CURVES[law], data.to_data(samples))]
+    if law in CURVES:
+        return [*found[:-1], *curve_scores(CURVES[law], data.to_data(samples))]
+    return [*found, Score("arc_histogram_tv", "", None)]
 
 
 def cloud_scores(samples: Tensor, train: Tensor, held_out: Tensor) -> list[Score]:
     """What neither a collapsed model nor one that copies can pass, in the network's space.
 
     The sliced Wasserstein distance to rows that were never trained on; its floor, that of as many
-    training rows; its ceiling, that of as many rows of noise. Then the nearest-neighbour ratio
-    (`Memorisation.ratio`), near 0 for copies, and the distance of every column alone in units of
-    its deviation.
+    training rows; its ceiling, that of as many rows of noise. Then the distance of every column
+    alone, in units of its deviation; the nearest-neighbour ratio (`Memorisation.ratio`), near 0
+    for copies; and the mean of the distances that it compares.
 
     Args:
         samples: (n, d).
@@ -83,15 +83,32 @@ def cloud_scores(samples: Tensor, train: Tensor, held_out: Tensor) -> list[Score
         for x in (few, _some(train, count, generator), noise)
     )
     beside = {"floor": floor.distance, "ceiling": ceiling.distance}
-    ratio = memorisation(_some(samples, MOST_ROWS, generator), train, held_out).ratio
     deviation = train.double().std(0, correction=0).clamp_min(1e-12)
     each = (wasserstein(few, held_out) / deviation).tolist()
     title = "  of each column" if len(each) <= _LISTED else ""
+    near = _neighbours(_some(samples, MOST_ROWS, generator), train, held_out)
+    real = {"held_out_distance": float(near.held_out_distances.mean())}
     return [
         Score("sliced_wasserstein", "sliced Wasserstein", found.distance, found.interval, beside),
         Score("marginals", title, each),
-        Score("neighbour_ratio", "nearest-neighbour ratio", ratio, form=".2f"),
+        Score("neighbour_ratio", "nearest-neighbour ratio", near.ratio, form=".2f"),
+        Score(
+            "mean_distance", "mean distance", float(near.sample_distances.mean()), None, real, ".4f"
+        ),
     ]
+
+
+def _neighbours(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorisation:
+    """`memorisation`, where few training rows count as unseen too, each beside all others.
+
+    A training row is as far from the others as an unseen row is from them, and the median of thirty
+    held-out rows alone would be off by a tenth.
+    """
+    near = memorisation(samples, train, held_out)
+    if not 2 <= len(train) <= _FEW_ROWS:
+        return near
+    others, _ = nearest(train, train, exclude_self=True)
+    return replace(near, held_out_distances=torch.cat([near.held_out_distances, others]))
 
 
 def curve_scores(curve: Curve, points: Tensor) -> list[Score]:

@@ -1,27 +1,24 @@
 """Points in few dimensions, kept in the user's own units."""
 
+import csv
+import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from denoising_diffusion.checks import finite
-from denoising_diffusion.config import NONE
+from denoising_diffusion.config import NONE, Facts
 from denoising_diffusion.data import CURVES, Curve, Dataset, whole
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
 from denoising_diffusion.kinds.point_scores import point_scores
 from denoising_diffusion.metrics import mean_curve_distance
 from denoising_diffusion.metrics.points import closest_on_curve
-from denoising_diffusion.report import (
-    closest_points,
-    plot_distance,
-    scatter_frame,
-    scatter_panels,
-    thin,
-)
+from denoising_diffusion.report import Canvas, closest_points, plot_distance, side_by_side, thin
+from denoising_diffusion.report.canvas import MOST_COLUMNS
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
 
@@ -30,18 +27,44 @@ if TYPE_CHECKING:
 
 SHOWN = 1000
 """Points in a panel."""
+PREVIEWED = 500
+"""Points in a preview of a user's data."""
 PANELS = 5
+_MOVING = 500
+"""Points in an animation of a user's data: a second for sixty frames."""
+_BEHIND = 2000
+"""Points of the data behind them."""
 _FORWARD_FRAMES = 50
+_MOVING_COLUMNS = 4
+_SQUARE = ((-2.0, 2.0), (-2.0, 2.0))
+"""The original's limits, for the built-in curves."""
 
 
 class Points(Kind):
-    """Points of shape (d,); the first two columns are drawn."""
+    """Points of shape (d,)."""
 
     unit = "pt"
     fps = 8
+    backdrop = True
+    suffixes: ClassVar[tuple[str, ...]] = (*Kind.suffixes, ".csv", ".npy")
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._data: Tensor | None = None
+        self._canvases: dict[tuple[bool, bool], Canvas] = {}
+        known = facts.class_names or (facts.name,)
+        self._on_curves = any(name in CURVES for name in known)
+
+    def show_behind(self, data: Dataset) -> None:
+        """Draw pictures over the training data of a user; the built-in curves are known."""
+        if not self._on_curves and self._data is None:
+            self._data = self._in_units(_some(whole(data.train)[0], _BEHIND)).double()
+            self._canvases.clear()
 
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         names = self.facts.class_names
+        if not self._on_curves:
+            return Shown(PREVIEWED if preview else SHOWN, names)
         labels = (NONE, *names) if names and unlabelled else names
         return Shown(SHOWN * max(1, len(labels)), labels)
 
@@ -61,6 +84,23 @@ class Points(Kind):
         scale, shift = self._scaling()
         return ((torch.from_numpy(stored.astype(np.float64)) - shift) / scale).float()
 
+    def table(self, x: Tensor, names: Names, suffix: str) -> bytes:
+        """.npy of `encode`, or .csv under the names of the columns: numbers as short as they are
+        exact, and a column "label" where there are classes.
+        """
+        values, content = self.encode(x), io.BytesIO()
+        if suffix == ".npy":
+            np.lib.format.write_array(content, values, allow_pickle=False)
+            return content.getvalue()
+        text = io.TextIOWrapper(content, encoding="utf-8", newline="")
+        rows = csv.writer(text, lineterminator="\n")
+        extra = [] if names is None else [[name] for name in names]
+        rows.writerow([*column_names(self.facts), *(["label"] if extra else [])])
+        for i, row in enumerate(values):
+            rows.writerow([*(str(v) for v in row), *(extra[i] if extra else [])])
+        text.flush()
+        return content.getvalue()
+
     def _scaling(self) -> tuple[Tensor, Tensor]:
         facts = self.facts
         scale, shift = (torch.tensor(v, dtype=torch.float64) for v in (facts.scale, facts.shift))
@@ -73,36 +113,66 @@ class Points(Kind):
         return x.cpu().double() * scale + shift
 
     def picture(self, x: Tensor, names: Names) -> "Image":
-        """A panel for each class."""
-        panels = self._panels(x, names)
-        limits = _limits([p for _, p in panels])
-        return scatter_frame(panels, columns=square(len(panels)), limits=limits)
+        """Points over the data; a panel for each class of the built-in curves."""
+        return self._drawn(self._canvas(), x, names, "")
 
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         if of == "both":
             raise ValueError("states and estimates stand above each other for images alone")
-        states = [s.x if of == "state" else s.x_start for s in steps]
-        limits = _limits([self._in_units(states[-1])])
-        frames: list[Image] = []
-        for i in thin(len(steps)):
-            panels = [
-                (f"{name}  t = {steps[i].t:g}".strip(), p)
-                for name, p in self._panels(states[i], names)
-            ]
-            frames.append(scatter_frame(panels, columns=square(len(panels)), limits=limits))
-        return frames
-
-    def _panels(self, x: Tensor, names: Names) -> list[tuple[str, Tensor]]:
-        points = self._in_units(x)
-        if names is None:
-            return [("", points[:SHOWN])]
-        order = (NONE, *self.facts.class_names)
-        rows = {n: [i for i, v in enumerate(names) if v == n] for n in order}
+        canvas, few = self._canvas(moving=True), None if self._on_curves else _MOVING
+        names = names and names[:few]
         return [
-            ("any" if n == NONE else n, points[torch.tensor(r)][:SHOWN])
-            for n, r in rows.items()
-            if r
+            self._drawn(canvas, (s.x if of == "state" else s.x_start)[:few], names, f"t = {s.t:g}")
+            for s in (steps[i] for i in thin(len(steps)))
         ]
+
+    def _canvas(self, *, moving: bool = False, bare: bool = False) -> Canvas:
+        """Axes for one picture, for those of an animation, or bare ones for a row; made once."""
+        if (moving, bare) not in self._canvases:
+            classes = () if self._on_curves or bare else self.facts.class_names
+            columns = min(*self.facts.shape, _MOVING_COLUMNS if moving or bare else MOST_COLUMNS)
+            least, each = (340, 100) if moving else (400, 130)
+            self._canvases[moving, bare] = Canvas(
+                column_names(self.facts),
+                self._limits(),
+                behind=None if bare else self._data,
+                classes=classes,
+                side=180 if bare else max(least, each * columns),
+                most=max(2, columns),
+                bare=bare,
+            )
+        return self._canvases[moving, bare]
+
+    def _limits(self) -> Sequence[tuple[float, float]]:
+        """Where the data lies, without its furthest two hundredths, and some room around."""
+        if self._on_curves:
+            return _SQUARE
+        if self._data is None:
+            low, high = self._in_units(torch.full((2, *self.facts.shape), 3.0)).unbind()
+            low = 2 * torch.tensor(self.facts.shift, dtype=torch.float64) - high
+        else:
+            ends = torch.tensor([0.005, 0.995], dtype=torch.float64)
+            low, high = self._data.quantile(ends, dim=0)
+        # A column that hardly ever moves still has limits.
+        room = torch.maximum(0.15 * (high - low), 0.5 * self._scaling()[0])
+        return list(zip((low - room).tolist(), (high + room).tolist(), strict=True))
+
+    def _drawn(self, canvas: Canvas, x: Tensor, names: Names, title: str) -> "Image":
+        points = self._in_units(x)
+        order = (NONE, *self.facts.class_names)
+        labels = None if names is None else torch.tensor([order.index(n) for n in names])
+        if labels is None or not self._on_curves:
+            labels = None if labels is None else labels[: 2 * SHOWN]
+            return canvas.draw(points[: 2 * SHOWN], title, labels)
+        parts = [
+            canvas.draw(
+                points[labels == k][:SHOWN],
+                f"{'any' if name == NONE else name}  {title}".strip(),
+            )
+            for k, name in enumerate(order)
+            if bool((labels == k).any())
+        ]
+        return side_by_side(parts, square(len(parts)))
 
     def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
         finite("samples", samples, "n", *data.shape)
@@ -120,20 +190,20 @@ class Points(Kind):
 
     def _forward(self, model: GaussianDiffusion, data: Tensor) -> "dict[str, Image | list[Image]]":
         generator = stream(0, "forward")
-        x = data[torch.randperm(len(data), generator=generator)[:SHOWN]]
+        x = _some(data, SHOWN if self._on_curves else _MOVING)
         total = model.num_timesteps
-        limits = _limits([self._in_units(x)])
+        canvas, small = self._canvas(moving=True), self._canvas(bare=True)
 
-        def noised(t: int) -> tuple[str, Tensor]:
+        def noised(canvas: Canvas, t: int) -> "Image":
             noise = torch.randn(x.shape, generator=generator)
             state = model.q_sample(x, torch.full((len(x),), t), noise)
-            return f"t = {t}", self._in_units(state)
+            return canvas.draw(self._in_units(state), f"t = {t}")
 
         shown = [max(1, -(-total * k // (PANELS - 1))) for k in range(PANELS)]
         frames = [i + 1 for i in thin(total, _FORWARD_FRAMES)]
         return {
-            "forward.png": scatter_panels([noised(t) for t in shown], limits=limits),
-            "forward.gif": [scatter_frame([noised(t)], limits=limits) for t in frames],
+            "forward.png": side_by_side([noised(small, t) for t in shown], PANELS),
+            "forward.gif": [noised(canvas, t) for t in frames],
         }
 
     def _approach(self, curve: Curve, steps: Sequence[Step]) -> "dict[str, Image | list[Image]]":
@@ -152,7 +222,14 @@ class Points(Kind):
         }
 
 
-def _limits(points: Sequence[Tensor]) -> tuple[float, float]:
-    """The original's square (-2, 2) where it holds the cloud, else a square around it."""
-    span = 1.1 * max(float(p.abs().max()) if p.numel() else 0.0 for p in points)
-    return (-2.0, 2.0) if 0.4 < span <= 2 else (-span, span)
+def column_names(facts: Facts) -> tuple[str, ...]:
+    """The names of the columns: those of the file, else x, y, z, or x1, x2, ... of more."""
+    (count,) = facts.shape
+    if facts.columns:
+        return facts.columns
+    return ("x", "y", "z")[:count] if count <= 3 else tuple(f"x{i + 1}" for i in range(count))
+
+
+def _some(x: Tensor, count: int) -> Tensor:
+    """As many rows, drawn without order, or all of them."""
+    return x[torch.randperm(len(x), generator=stream(0, "forward"))[:count]]

@@ -15,7 +15,8 @@ from denoising_diffusion.metrics._checks import Features, rows
 _CHUNK = 2**23
 
 _FEW_COLUMNS = 8
-"""Up to so many columns a tree finds neighbours sooner than comparing all pairs does."""
+_MANY_PAIRS = 2**25
+"""Up to so many columns, and from so many pairs on, a tree is sooner done than all pairs are."""
 
 
 class PrecisionRecall(NamedTuple):
@@ -83,7 +84,8 @@ def nearest(x: Features, reference: Tensor, exclude_self: bool = False) -> tuple
         raise ValueError(f"exclude_self takes x that is the reference, got shapes {shapes}")
     if exclude_self and len(x) < 2:
         raise ValueError("exclude_self needs at least 2 rows, got 1")
-    if x.shape[1] <= _FEW_COLUMNS and not exclude_self:
+    few = x.shape[1] <= _FEW_COLUMNS and not exclude_self
+    if few and len(x) * len(reference) >= _MANY_PAIRS:
         return _nearest_by_tree(x, reference)
     distances, indices = _nearest(x, reference, 1, exclude_self)
     return distances[:, 0], indices[:, 0]

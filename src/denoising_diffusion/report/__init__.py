@@ -1,5 +1,7 @@
 """Pictures: grids of images, clouds of points, counts of classes, curves of loss, animations."""
 
+from denoising_diffusion.report.canvas import Canvas as Canvas
+from denoising_diffusion.report.canvas import side_by_side as side_by_side
 from denoising_diffusion.report.confusion import plot_confusion as plot_confusion
 from denoising_diffusion.report.confusion import plot_label_histogram as plot_label_histogram
 from denoising_diffusion.report.gif import as_gif as as_gif
@@ -14,4 +16,3 @@ from denoising_diffusion.report.lines import plot_lines as plot_lines
 from denoising_diffusion.report.points import closest_points as closest_points
 from denoising_diffusion.report.points import plot_distance as plot_distance
 from denoising_diffusion.report.points import scatter_frame as scatter_frame
-from denoising_diffusion.report.points import scatter_panels as scatter_panels

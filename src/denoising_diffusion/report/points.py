@@ -54,20 +54,6 @@ def scatter_frame(
     return style.to_image(figure)
 
 
-def scatter_panels(
-    panels: Sequence[Panel], *, limits: Limits = (-2.0, 2.0), alpha: float = 0.5
-) -> "Image":
-    """A row of panels without ticks, 225 pixels high and 200 wide each: the noising of data.
-
-    Raises:
-        ValueError, TypeError: as `scatter_frame`.
-    """
-    figure, places = style.new_figure(200, 225, len(titled(panels)))
-    for axes, (title, points) in zip(places, panels, strict=True):
-        _scatter(axes, title, points, limits, alpha, small=True)
-    return style.to_image(figure)
-
-
 def closest_points(
     panels: Sequence[tuple[str, Tensor, Tensor]],
     curve: Sequence[Tensor],

@@ -1,5 +1,7 @@
 """From a configuration to the objects it describes."""
 
+import inspect
+
 import torch
 from torch import nn
 
@@ -36,7 +38,10 @@ def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
     make = tables.bound("network", config.network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        return make(facts.shape, num_timesteps, len(facts.class_names) or None)
+        # A network may fit its size to the number of examples.
+        sized = "num_rows" in inspect.signature(make).parameters
+        rows = {"num_rows": facts.num_train} if sized else {}
+        return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows)
 
 
 def build_loss(config: RunConfig) -> DiffusionLoss:

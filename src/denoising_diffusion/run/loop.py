@@ -118,7 +118,7 @@ class Trainer:
     def _consume(
         self, steps: Iterator[TrainStep], bar: "tqdm[Any]", stop: Callable[[], bool]
     ) -> None:
-        epoch = self.step * self.config.batch_size // len(self.rows)
+        epoch = self.step * self.config.batch_size // self.run.config.epoch_size
         clock = last_save = time.monotonic()
         for taken in steps:
             self.step = taken.step

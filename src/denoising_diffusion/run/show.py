@@ -45,7 +45,8 @@ class Outputs:
     """Which files samples are written to.
 
     Args:
-        out: .png or .npz; in the run's folder, under a telling name, without it.
+        out: with one of the suffixes of the kind; in the run's folder, under a telling name,
+            without it.
         gif: also the walk as an animation.
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
@@ -81,7 +82,7 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
     wish = completed(run, wish)
     if outputs.gif is not None and (wish.num or 0) > MOST_ANIMATED:
         raise ValueError(f"--gif takes --num of at most {MOST_ANIMATED}, got {wish.num}")
-    _check_suffix(outputs.out, (".png", ".npz"))
+    _check_suffix(outputs.out, run.kind.suffixes)
     _check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
     of = origin(run, model, wish)
@@ -91,14 +92,26 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
+            _show_behind(run)
             frames = _frames(run, wish, walk(run, model, wish), outputs.gif_of)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
             draw_file(run, model, wish, out)
+        elif out in missing and out.suffix != ".png" and distributed.is_main():
+            x = draw(run, model, wish)
+            run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
         elif out in missing and distributed.is_main():
+            _show_behind(run)
             picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
             run.artefacts.put(out, as_png(picture), of)
     return Drawn(list(wanted), missing)
+
+
+def _show_behind(run: Run) -> None:
+    """Pictures over the data, where it is still there: a run can be sampled without."""
+    if run.kind.backdrop:
+        with contextlib.suppress(ValueError, OSError):
+            run.kind.show_behind(run.data)
 
 
 def _frames(run: Run, wish: Sampling, steps: Iterator[Step], of: str) -> "list[Image]":
@@ -219,6 +232,7 @@ def small(run: Run, *, preview: bool) -> Sampling:
 
 def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     """A picture of a few samples while training goes on."""
+    run.kind.show_behind(run.data)
     wish = small(run, preview=True)
     picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
     write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
@@ -241,6 +255,7 @@ def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
 def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     """Draw the pictures that end a run; that of the samples comes last."""
     of = _pictures_origin(run, model)
+    run.kind.show_behind(run.data)
     wish = small(run, preview=False)
     steps = list(walk(run, model, wish))
     names = names_of(run, wish)

@@ -11,6 +11,7 @@ from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device
+from denoising_diffusion.run.convergence import still_falling
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.loop import Trainer
@@ -154,6 +155,11 @@ def _train(run: Run, model: GaussianDiffusion, say: Say) -> GaussianDiffusion:
         trainer.run_to_end(stop)
     rate = trainer.step * run.config.training.batch_size / max(trainer.seconds, 1e-9)
     say(f"trained in {trainer.seconds:.0f} s, {rate:,.0f} examples/s")
+    if still_falling(run.history.read()):
+        say(
+            f"the held-out loss was still falling: go on with ddpm resume {run.path} "
+            f"--epochs {2 * run.config.training.epochs}"
+        )
     trainer.export()
     return trainer.sampling_model.eval()
 
