@@ -35,7 +35,6 @@ _MOVING = 500
 _BEHIND = 2000
 """Points of the data behind them."""
 _FORWARD_FRAMES = 50
-_MOVING_COLUMNS = 4
 _SQUARE = ((-2.0, 2.0), (-2.0, 2.0))
 """The original's limits, for the built-in curves."""
 
@@ -130,7 +129,7 @@ class Points(Kind):
         """Axes for one picture, for those of an animation, or bare ones for a row; made once."""
         if (moving, bare) not in self._canvases:
             classes = () if self._on_curves or bare else self.facts.class_names
-            columns = min(*self.facts.shape, _MOVING_COLUMNS if moving or bare else MOST_COLUMNS)
+            columns = min(*self.facts.shape, 3 if bare else 5 if moving else MOST_COLUMNS)
             least, each = (340, 100) if moving else (400, 130)
             self._canvases[moving, bare] = Canvas(
                 column_names(self.facts),
