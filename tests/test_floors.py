@@ -128,7 +128,7 @@ def test_only_files_writes():
     )
     found = {p for p, s in sources().items() if writing.search(s)}
     # The history is appended to, line by line.
-    assert found <= {"files.py", "run/folder.py", "report/gif.py", "locks.py"}
+    assert found <= {"files.py", "run/history.py", "report/gif.py", "locks.py"}
 
 
 def test_no_file_over_300_lines_and_no_function_over_45():

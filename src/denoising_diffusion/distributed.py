@@ -139,8 +139,9 @@ def alone(path: Path) -> Generator[None]:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locks.locked(path))
-            except ValueError as error:
-                refusal = str(error)
+            except (ValueError, OSError) as error:
+                strerror = getattr(error, "strerror", None)
+                refusal = f"{path}: cannot be written: {strerror}" if strerror else str(error)
         refusal = broadcast_object(refusal)
         if refusal is not None:
             raise ValueError(refusal)

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator
 from types import FrameType
@@ -18,9 +19,14 @@ _BAD_PATH = (
 )  # fmt: skip
 """What is wrong with a path that was given, not with the machine."""
 
+STOPPED = 130
+PATIENCE = 3.0
+"""Seconds that a command has to end itself after Ctrl-C, outside training, which saves first."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `ddpm` with these arguments, or the process's own, and exit with its code."""
+    own = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = _show_warning
     # A stream that was closed before we began takes everything and keeps nothing.
@@ -29,7 +35,12 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    sys.exit(_flushed(_guarded(arguments)))
+    code = _flushed(_guarded(arguments))
+    if own and code == STOPPED:
+        # An interrupt in code that C ran stays noted in the interpreter, which would at its end
+        # kill itself by the signal instead.
+        os._exit(code)
+    sys.exit(code)
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -63,7 +74,7 @@ def _told(error: BaseException) -> int | None:
     """The exit code of an error that was told in one line; None for one that is a fault of ours."""
     name = type(error).__name__
     if name == "Interrupted":
-        return _say(str(error), 130)
+        return _say(str(error), STOPPED)
     if isinstance(error, BrokenPipeError):
         return 0
     if isinstance(error, ValueError | TypeError | FileExistsError):
@@ -81,17 +92,22 @@ def _told(error: BaseException) -> int | None:
 def _stopped(error: BaseException) -> int:
     """An interrupt may come out as any error, where it hit an import or a library."""
     if type(error).__name__ == "Interrupted":
-        return _say(str(error), 130)
-    return _say("stopped; the same command goes on from what is saved", 130)
+        return _say(str(error), STOPPED)
+    return _say("stopped; the same command goes on from what is saved", STOPPED)
 
 
 @contextlib.contextmanager
 def _interruptible() -> Generator[Callable[[], bool]]:
     """A function that says whether Ctrl-C has come, from the first import on."""
     came = False
+    # Imports and libraries may swallow the exception; what is saved survives any death.
+    late = threading.Timer(PATIENCE, lambda: os._exit(_stopped(KeyboardInterrupt())))
+    late.daemon = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal came
+        if not came:
+            late.start()
         came = True
         raise KeyboardInterrupt
 
@@ -103,6 +119,7 @@ def _interruptible() -> Generator[Callable[[], bool]]:
     try:
         yield lambda: came
     finally:
+        late.cancel()
         signal.signal(signal.SIGINT, before)
 
 
