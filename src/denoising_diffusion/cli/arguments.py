@@ -135,8 +135,8 @@ class Evaluate:
     raw_weights: bool = False
     """--average raw: the weights as trained."""
     data: Annotated[str | None, arg(metavar="DATA")] = None
-    """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist), a folder of
-    IDX files or a file of points."""
+    """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist, kmnist, ...), a
+    folder of IDX files or a file such as the run learned from."""
     classic: bool = False
     """Add the figures of DenoisingDiffusion.jl, which stretches the grey levels of every image."""
     lenet_seeds: Annotated[int, arg(metavar="N")] = 1

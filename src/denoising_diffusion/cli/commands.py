@@ -23,6 +23,7 @@ from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.settings import base_configuration, settled
 from denoising_diffusion.strict_json import to_json
+from denoising_diffusion.tables import TABLES
 
 
 def run(command: object) -> None:
@@ -176,23 +177,29 @@ def _evaluate(command: Evaluate) -> None:
     if command.source.suffix == ".npz":
         if command.sampling != Sampling():
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
-        found = evaluate_file(command.source, _data(command.data), how)
+        found = evaluate_file(command.source, _data(command.data, command.source), how)
     else:
         device = pick_device(command.device)
         found = evaluate_run(
-            Run(command.source), command.sampling, _data(command.data), how, device
+            Run(command.source), command.sampling, _data(command.data, command.source), how, device
         )
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
 
 
-def _data(data: str | None) -> dict[str, Any] | None:
-    """What was named to compare with, as the data of a configuration."""
-    named = {c.data["name"]: c.data for c in RECIPES.values()} | {
-        "fashion-mnist": {"name": "fashion-mnist"}
-    }
-    if data is None or (data in named and data != "points"):
-        return None if data is None else named[data]
+def _data(data: str | None, source: Path) -> dict[str, Any] | None:
+    """What was named to compare with, as the data of a configuration.
+
+    A path is read as the run reads its own, if its data come from a path at all.
+    """
+    if data is None:
+        return None
+    named = {c.data["name"]: c.data for c in RECIPES.values() if "path" not in c.data}
+    if data in named or (data in TABLES["data"] and not Path(data).exists()):
+        return named.get(data, {"name": data})
+    run = Run(source)
+    if run.exists and "path" in run.config.data:
+        return settled(run.config, Path(data)).data
     return {"name": "mnist" if Path(data).is_dir() else "points", "path": data}
 
 

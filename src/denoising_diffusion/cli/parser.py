@@ -80,6 +80,9 @@ def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
     """The command parsed again, with what the run draws by itself in place of our defaults."""
     if not isinstance(command, Sample | Evaluate):
         return command
+    for option, value in zip(rest, [*rest[1:], "--"], strict=True):
+        if option == "--label" and value.startswith("--"):
+            raise ValueError("--label takes one name or more, got none")
     run = Run(command.run if isinstance(command, Sample) else command.source)
     if run.exists:
         num = None if isinstance(command, Sample) else run.config.sampling.num
