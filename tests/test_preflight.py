@@ -108,3 +108,10 @@ def test_a_dry_run_reports_on_standard_error_and_writes_nothing(tmp_path):
     for text in ("points of shape 2", "parameters", "of memory", "of disk", "';'"):
         assert text in done.stderr, text
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_more_samples_are_begun_than_memory_takes_in_the_end(monkeypatch):
+    monkeypatch.setattr(module, "available_memory", lambda device: 12 * 64 * 100)
+    module.check_room((1, 8, 8), 100)
+    with pytest.raises(ValueError, match="num must be at most 100 here, .* got 101"):
+        module.check_room((1, 8, 8), 101)

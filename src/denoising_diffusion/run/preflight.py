@@ -187,6 +187,21 @@ def available_memory(device: torch.device) -> int:
     return min(limits)
 
 
+def check_room(shape: tuple[int, ...], num: int) -> None:
+    """Refuse more samples than memory takes when they are put together in the end.
+
+    Raises:
+        ValueError: how many it takes is said.
+    """
+    row = 3 * _VALUE * torch.Size(shape).numel()
+    there = available_memory(torch.device("cpu"))
+    if num * row > there:
+        raise ValueError(
+            f"num must be at most {there // row:,} here, which {_size(there)} of free memory take, "
+            f"got {num:,}"
+        )
+
+
 def _check_disk(config: RunConfig, out: Path, request: _Request) -> str:
     """The disk that the run will take, as words, if there is as much."""
     facts = config.facts

@@ -26,6 +26,7 @@ from denoising_diffusion.run.draw import (
     walk,
 )
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
 
@@ -80,6 +81,7 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
     if outputs.strip is not None or outputs.grid:
         return _compare(run, wish, outputs, device)
     wish = completed(run, wish)
+    check_room(run.facts.shape, wish.num or 0)
     if outputs.gif is not None and (wish.num or 0) > MOST_ANIMATED:
         raise ValueError(f"--gif takes --num of at most {MOST_ANIMATED}, got {wish.num}")
     _check_suffix(outputs.out, run.kind.suffixes)
