@@ -211,5 +211,5 @@ def test_edm_is_that_of_the_paper_without_options():
 
 
 def test_only_a_diffusion_model_starts():
-    with pytest.raises(TypeError, match="the model must be a GaussianDiffusion, got Linear"):
+    with pytest.raises(TypeError, match="d must be a GaussianDiffusion, got Linear"):
         start(nn.Linear(2, 2), 3, 0)
