@@ -188,6 +188,7 @@ def test_data_that_moved_is_found_again_if_it_is_the_same(place):
     rows = "\n".join(f"{i * 0.37 % 1},{i * 0.71 % 1}" for i in range(300))
     (place / "mine.csv").write_text(f"x,y\n{rows}\n")
     options = ["--network.hidden", 8, "--schedule.timesteps", 4, "--epochs", 1, "--no-evaluate"]
+    options += ["--training.epoch-size", 300]
     done = ddpm("train", "points", "--data", "mine.csv", *options, "--out", "own", cwd=place)
     assert done.returncode == 0, done.stderr
     (place / "mine.csv").rename(place / "moved.csv")

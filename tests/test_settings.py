@@ -125,7 +125,7 @@ def test_points_with_a_column_of_classes_are_learned_by_class(tmp_path):
         "data": {"label_column": "kind"},
         "network": {"hidden": 16, "num_layers": 2},
         "schedule": {"timesteps": 10},
-        "training": {"epochs": 60, "batch_size": 60, "warmup_steps": 0},
+        "training": {"epochs": 60, "epoch_size": 200, "batch_size": 60, "warmup_steps": 0},
         "sampling": {"num": 40},
     }
     (tmp_path / "c.json").write_text(json.dumps(config))

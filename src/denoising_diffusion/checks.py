@@ -28,7 +28,7 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
     if (low is not None and number < low) or (high is not None and number > high):
         takes = f"be at least {low}" if high is None else f"be at most {high}"
         takes = takes if None in (low, high) else f"lie in {low}..{high}"
-        got = number if number.bit_length() < 99 else f"one of {number.bit_length()} bits"
+        got = number if number.bit_length() < 128 else f"one of {number.bit_length()} bits"
         raise ValueError(f"{name} must {takes}, got {got}")
     return number
 

@@ -63,7 +63,10 @@ def build_averages(config: RunConfig, model: GaussianDiffusion) -> dict[str, EMA
             table, number = "ema", config.training.ema_decay
         else:
             table, number = tables.numbered("average", name, "training.averages")
-        averages[name] = EMA(model, tables.bound("average", table)(number))
+        try:
+            averages[name] = EMA(model, tables.bound("average", table)(number))
+        except ValueError as error:
+            raise ValueError(f"training.averages, {name}: {error}") from None
     return averages
 
 
