@@ -147,7 +147,9 @@ class Kind(ABC):
 
     @abstractmethod
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
-        """The frames of a walk: of its "state", its "estimate", or "both".
+        """The frames of a walk from noise on: of its "state", its "estimate", or "both".
+
+        Beside every state stands the x_start that was estimated from it.
 
         Raises:
             ValueError: "both" where it cannot be drawn.
@@ -189,7 +191,10 @@ class Kind(ABC):
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
     ) -> "dict[str, Image | list[Image]]":
-        """Further pictures that end a run, by file name; a list is an animation."""
+        """Further pictures that end a run, by file name; a list is an animation.
+
+        The steps are those that `frames` takes.
+        """
         return {}
 
     def examples(self, data: Dataset, names: Sequence[str]) -> Tensor:

@@ -214,7 +214,7 @@ class Points(Kind):
             for i in shown
         ]
         distances = [mean_curve_distance(c, curve) for c in clouds]
-        walked = list(range(1, len(steps) + 1))
+        walked = list(range(len(steps)))
         return {
             "closest.png": closest_points(panels, curve.arc_points()),
             "distance.png": plot_distance(walked, distances, x_label="step"),
