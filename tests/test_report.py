@@ -406,6 +406,22 @@ def test_paper_stays_white_in_a_gif(tmp_path):
         assert gif.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
+def test_the_colours_of_a_few_dots_are_kept_in_a_gif(tmp_path):
+    random = np.random.default_rng(0)
+    made = []
+    for _ in range(5):
+        grey = random.normal(150, 30, (400, 400, 1)).clip(0, 255).astype(np.uint8)
+        pixels = grey.repeat(3, 2)
+        pixels[:10, :10], pixels[:10, 20:30] = BLUE, ORANGE
+        made.append(Image.fromarray(pixels))
+    write_gif(made, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as gif:
+        gif.seek(4)
+        for x, colour in ((5, BLUE), (25, ORANGE)):
+            found = np.array(gif.convert("RGB").getpixel((x, 5)))
+            assert np.abs(found - colour).max() <= 40
+
+
 # Wrong types
 
 
