@@ -103,7 +103,10 @@ def test_forward_strip_and_double_gif(workplace):
         (["sample", "run", "--strip", "guidance", "--num", "3"], "takes no --num"),
         (["sample", "run", "--strip", "guidance", "--gif", "a.gif"], "exclude each other"),
         (["sample", "run", "--strip", "forward", "--label", "x"], "unknown label 'x'"),
-        (["evaluate", "run", "--lenet-seeds", "0"], "number of classifiers must be >= 1, got 0"),
+        (
+            ["evaluate", "run", "--lenet-seeds", "0"],
+            "number of classifiers must lie in 1..1000, got 0",
+        ),
         (["evaluate", "run", "--num", "25"], "num must lie in 2..24"),
         (["train", "numbers", "--data", "cut"], "cut/train-images-idx3-ubyte is cut short"),
         (["train", "numbers", "--data", "floats"], "holds float32; only IDX files of uint8"),

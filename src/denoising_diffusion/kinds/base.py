@@ -39,8 +39,7 @@ class Scoring:
     classic: bool = False
 
     def __post_init__(self) -> None:
-        if integer("the number of classifiers", self.classifiers) < 1:
-            raise ValueError(f"the number of classifiers must be >= 1, got {self.classifiers}")
+        integer("the number of classifiers", self.classifiers, 1, 1000)
 
 
 @dataclass(frozen=True)
