@@ -69,6 +69,7 @@ TABLES: dict[str, dict[str, Target]] = {
     # (**options) -> a Dataset
     "data": {
         "digits": "data.digits:digits",
+        "folder": "data.folder:folder",
         "spiral": "data.patterns:spiral",
         "patterns": "data.patterns:patterns",
         "points": "data.points:points",
