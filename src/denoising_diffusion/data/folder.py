@@ -40,7 +40,7 @@ def folder(
         path: the folder.
         size: pixels of the short side, 4..1024; 0 for the most common one, at most 64.
         fit: "crop" to cut off what reaches beyond, "pad" to put background beside what is short.
-        background: the colour behind transparent pictures and beside padded ones: a name or #rrggbb.
+        background: the colour behind transparent and beside padded pictures: a name or #rrggbb.
         seed: of the split.
 
     Raises:
@@ -63,7 +63,8 @@ def folder(
     names: tuple[str, ...] = ()
     labels, notes = None, [*listing.notes, *found.notes]
     if listing.cells is not None:
-        cells = [c for c, good in zip(listing.cells, _good(listing.cells, found.skipped)) if good]
+        lost = set(found.skipped)
+        cells = [cell for i, cell in enumerate(listing.cells) if i not in lost]
         names, classes = classes_of_names(cells, f"{path}: its sub-folders")
         labels, notes = classes + 1, [*notes, *_counts(names, classes), *rare(names, classes)]
         parts = split_classes(classes, 0.1, seed)
@@ -103,12 +104,6 @@ class Pictures(Rows):
         pixels = torch.from_numpy(self.pixels[order.numpy()])[back.argsort()]
         x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         return (x,) if self.labels is None else (x, self.labels[numbers])
-
-
-def _good(cells: tuple[str, ...], skipped: list[int]) -> np.ndarray:
-    good = np.ones(len(cells), bool)
-    good[skipped] = False
-    return good
 
 
 def _colour(background: str) -> str:

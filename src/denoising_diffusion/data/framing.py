@@ -50,8 +50,13 @@ class Frame(NamedTuple):
         ]
         done = Counter(_done(self, h, wish.fit) for h in headers)
         cut = "cut" if wish.fit == "crop" else f"with {wish.background} beside it"
-        words = {(-1, False): "made smaller", (1, False): "enlarged", (0, True): cut,
-                 (-1, True): f"made smaller and {cut}", (1, True): f"enlarged and {cut}"}  # fmt: skip
+        words = {
+            (-1, False): "made smaller",
+            (1, False): "enlarged",
+            (0, True): cut,
+            (-1, True): f"made smaller and {cut}",
+            (1, True): f"enlarged and {cut}",
+        }
         told = [f"{words[what]} {n:,}" for what, n in done.most_common() if what in words]
         colours = "grey" if grey else "colour"
         made = f"learned in {colours} at {self.width} × {self.height}"

@@ -5,9 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jfif .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .tga .ico".split()
-)
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".tga", ".ico",
+)  # fmt: skip
 """Of the names that are taken for pictures, in either case."""
 
 
@@ -135,5 +136,7 @@ def _classes(names: tuple[str, ...]) -> tuple[tuple[str, ...] | None, tuple[str,
     if not folders:
         return None, ()
     if "" in cells:
-        return None, ("pictures lie both beside and in sub-folders, which are therefore no classes",)
+        return None, (
+            "pictures lie both beside and in sub-folders, which are therefore no classes",
+        )
     return None, (f"all pictures lie in one sub-folder, {next(iter(folders))}: no classes",)

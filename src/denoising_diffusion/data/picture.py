@@ -99,7 +99,7 @@ def _flat(image: "Image", background: str) -> "Image":
 def _as_bytes(values: np.ndarray) -> np.ndarray:
     """Grey levels of 16 bits, or fractions, as bytes."""
     low, high = float(values.min()), float(values.max())
-    if values.dtype.kind == "f" and 0 <= low and high <= 1:
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.rint(values * 255.0).astype(np.uint8)
     if values.dtype.kind == "f" or low < 0 or high > 65535:
         raise ValueError(f"its values lie in {low:g}..{high:g}")

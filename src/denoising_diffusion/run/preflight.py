@@ -20,6 +20,7 @@ from denoising_diffusion.run.build import (
     build_loss,
     build_network,
     count_parameters,
+    take_over,
 )
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
@@ -60,6 +61,7 @@ def preflight(
     config = replace(config, facts=facts_of(seen))
     _check_buildable(config, device)
     model = build_diffusion(config)
+    begin = [take_over(model, config.training.init)] if config.training.init else []
     build_averages(config, model)
     assert config.facts is not None
     config = replace(config, facts=replace(config.facts, parameters=count_parameters(model)))
@@ -68,22 +70,29 @@ def preflight(
     disk = _check_disk(config, out, request)
     report = [
         *data.notes,
-        _about(config),
+        _about(config, model),
+        *begin,
         request.text,
         f"about {needed} of memory, {disk} of disk",
     ]
     return Preflight(config, model.to(device), report)
 
 
-def _about(config: RunConfig) -> str:
+def _about(config: RunConfig, model: GaussianDiffusion) -> str:
     facts = config.facts
     assert facts is not None
     classes = f", {len(facts.class_names)} classes" if facts.class_names else ""
     shape = " × ".join(map(str, facts.shape))
     return (
         f"{facts.num_train:,} {facts.kind} of shape {shape}{classes} to learn from, "
-        f"{facts.parameters:,} parameters, {config.total_steps:,} steps"
+        f"{facts.parameters:,} parameters{_levels(model)}, {config.total_steps:,} steps"
     )
+
+
+def _levels(model: GaussianDiffusion) -> str:
+    """What a network tells of its levels, if it has any."""
+    widths = getattr(model.denoise_fn, "widths", None)
+    return f" on {len(widths)} levels of {', '.join(map(str, widths))} channels" if widths else ""
 
 
 def _check_buildable(config: RunConfig, device: torch.device) -> None:
@@ -208,4 +217,3 @@ def _check_disk(config: RunConfig, out: Path, request: _Request) -> str:
             f"{out}: the run needs about {size(need)} of disk, {size(free)} are free there"
         )
     return size(need)
-
