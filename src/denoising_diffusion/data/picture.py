@@ -71,6 +71,7 @@ def _header(image: "Image") -> Header:
 
     # Not image.getexif(), which decodes a whole .png in search of it.
     turned = Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    turned = turned and image.format != "TIFF"  # whose size is that of the upright picture
     width, height = image.size
     return Header(height, width, image.mode) if turned else Header(width, height, image.mode)
 
@@ -79,6 +80,7 @@ def _pixels(image: "Image", height: int, width: int, fit: Fit, background: str) 
     from PIL import ImageOps
 
     image.draft("RGB", (2 * width, 2 * height))  # a .jpg need not be decoded in full
+    image.load()  # a .tif is turned by that, and says so only afterwards
     upright = ImageOps.exif_transpose(image)
     return np.asarray(_fitted(_flat(upright, background), height, width, fit, background))
 
