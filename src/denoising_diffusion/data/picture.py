@@ -1,5 +1,6 @@
 """One picture of the user's: whatever its mode, upright, over a background, cut and resized."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -44,7 +45,8 @@ def read_picture(path: Path, height: int, width: int, fit: Fit, background: str)
     Raises:
         ValueError: the reason why it cannot be read, without its name.
     """
-    return _read(path, lambda image: _pixels(image, height, width, fit, background))
+    wish = {"height": height, "width": width, "fit": fit, "background": background}
+    return _read(path, partial(_pixels, **wish))
 
 
 def _read(path: Path, ask: Any) -> Any:
