@@ -24,6 +24,7 @@ FLOORS = (
 BESIDE = {
     ("seeds", "checks"),
     ("files", "locks"),
+    ("files", "strict_json"),
     ("tables", "checks"),
     ("tables", "strict_json"),
     ("guidance", "checks"),

@@ -111,8 +111,9 @@ class Sample:
     """How samples are drawn."""
     raw_weights: bool = False
     """--average raw: the weights as trained."""
-    out: Annotated[Path | None, arg(metavar="PATH")] = None
-    """A .png or .npz file; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
+    out: Annotated[str | None, arg(metavar="PATH")] = None
+    """A .png or .npz file, or a folder for single pictures, which ends in / or is there already;
+    RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
     gif: Annotated[Path | None, arg(metavar="PATH")] = None
     """Also write the walk from noise to samples as an animation."""
     gif_of: Literal["state", "estimate", "both"] = "state"
@@ -131,10 +132,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a run, or samples in an .npz file."""
+    """Score a run, samples in an .npz file, or a folder of pictures that anything made."""
 
-    source: Annotated[Positional[Path], arg(metavar="RUN|FILE.npz")]
-    """A run folder, or a file that `ddpm sample --out FILE.npz` wrote."""
+    source: Annotated[Positional[Path], arg(metavar="RUN|FILE.npz|FOLDER")]
+    """A run folder, a file that `ddpm sample --out FILE.npz` wrote, or a folder of pictures of the
+    data's size: of sub-folders called as classes, or with names as `ddpm sample --out FOLDER/`
+    gives."""
     sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
     """How samples are drawn."""
     raw_weights: bool = False

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import io
 import json
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -160,6 +161,8 @@ def _first_paragraph(box: str) -> str:
         elif text:
             break
     whole = " ".join(text).removeprefix("Error parsing ")
+    whole = re.sub(r"Exceeds the limit \((\d+) digits\).*", r"at most \1 digits are read", whole)
+    whole = re.sub(r"\d[\d ]{60,}", lambda long: f"{long[0][:4]}...", whole)
     return whole.rstrip(".").removeprefix("settings.").removeprefix("training: ") + "."
 
 

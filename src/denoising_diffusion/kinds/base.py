@@ -39,8 +39,7 @@ class Scoring:
     classic: bool = False
 
     def __post_init__(self) -> None:
-        if integer("the number of classifiers", self.classifiers) < 1:
-            raise ValueError(f"the number of classifiers must be >= 1, got {self.classifiers}")
+        integer("the number of classifiers", self.classifiers, 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,9 @@ class Kind(ABC):
 
     @abstractmethod
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
-        """The frames of a walk: of its "state", its "estimate", or "both".
+        """The frames of a walk from noise on: of its "state", its "estimate", or "both".
+
+        Beside every state stands the x_start that was estimated from it.
 
         Raises:
             ValueError: "both" where it cannot be drawn.
@@ -189,7 +190,10 @@ class Kind(ABC):
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
     ) -> "dict[str, Image | list[Image]]":
-        """Further pictures that end a run, by file name; a list is an animation."""
+        """Further pictures that end a run, by file name; a list is an animation.
+
+        The steps are those that `frames` takes.
+        """
         return {}
 
     def examples(self, data: Dataset, names: Sequence[str]) -> Tensor:

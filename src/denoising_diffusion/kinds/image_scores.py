@@ -94,7 +94,9 @@ def _class_scores(
     asked = torch.tensor([rows.get(name, -1) for name in names or ()], dtype=torch.long)
     known = asked >= 0
     own, expected = class_proportions(read, count), class_proportions(real, count)
-    pictures = {"classes": plot_label_histogram(own, expected, data.class_names)}
+    pictures = {}
+    if not bool(known.all()) or not len(known):  # else the shares are those that were asked for
+        pictures["classes"] = plot_label_histogram(own, expected, data.class_names)
     agreement = None
     if bool(known.any()):
         agreement = (read == asked)[known].double().mean().item()

@@ -197,8 +197,16 @@ def weights_of(run: Run, model: GaussianDiffusion, average: str | None) -> Origi
     }
 
 
-def draw_file(run: Run, model: GaussianDiffusion, wish: Sampling, out: Path) -> None:
-    """Draw a completed request into an .npz; pieces that an earlier call finished are taken over.
+def draw_file(
+    run: Run,
+    model: GaussianDiffusion,
+    wish: Sampling,
+    out: Path,
+    put: Callable[[Tensor], None] | None = None,
+) -> None:
+    """Draw a completed request into an .npz, or give all samples to `put`, which writes them.
+
+    Pieces that an earlier call finished are taken over.
 
     Pieces wait in a folder beside the file, `.NAME.parts`, together with what they depend on; those
     of another model or request are thrown away. Several processes share the pieces.
@@ -220,7 +228,10 @@ def draw_file(run: Run, model: GaussianDiffusion, wish: Sampling, out: Path) -> 
     if distributed.is_main():
         found = [_read_piece(folder, i, min(batch, num - i)) for i in pieces]
         x = torch.cat([x for x in found if x is not None])
-        run.artefacts.put(out, as_npz(arrays_of(run, wish, x)), of)
+        if put is None:
+            run.artefacts.put(out, as_npz(arrays_of(run, wish, x)), of)
+        else:
+            put(x)
         shutil.rmtree(folder)
     distributed.barrier()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +13,8 @@ from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png, write
-from denoising_diffusion.report import as_gif, plot_history, thin
+from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.run.animate import frames_of, walked
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import (
     completed,
@@ -23,11 +24,9 @@ from denoising_diffusion.run.draw import (
     names_of,
     origin,
     parts_of,
-    walk,
 )
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.preflight import check_room
-from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
-            frames = _frames(run, wish, walk(run, model, wish), outputs.gif_of)
+            frames = frames_of(run, model, wish, outputs.gif_of)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
             draw_file(run, model, wish, out)
@@ -114,13 +113,6 @@ def _show_behind(run: Run) -> None:
     if run.kind.backdrop:
         with contextlib.suppress(ValueError, OSError):
             run.kind.show_behind(run.data)
-
-
-def _frames(run: Run, wish: Sampling, steps: Iterator[Step], of: str) -> "list[Image]":
-    """The frames of a walk, of which no more steps are kept than are shown."""
-    shown = set(thin(wish.steps or 1))
-    kept = [step for i, step in enumerate(steps) if i in shown]
-    return run.kind.frames(kept, names_of(run, wish), of)
 
 
 @contextlib.contextmanager
@@ -198,8 +190,9 @@ def _guidance_grid(run: Run, wish: Sampling, device: str) -> Comparison:
     model = run.model(wish.average, device)
 
     def picture() -> "Image":
+        headings = [f"guidance {s:g}" for s in SCALES]
         rows = [torch.cat([draw(run, model, w) for w in row]) for row in wishes]
-        return run.kind.comparison(torch.stack(rows), wish.label, [f"{s:g}" for s in SCALES])
+        return run.kind.comparison(torch.stack(rows), wish.label, headings)
 
     of = {**origin(run, model, wishes[0][0]), "labels": list(wish.label), "scales": list(SCALES)}
     return of, picture
@@ -259,10 +252,10 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     of = _pictures_origin(run, model)
     run.kind.show_behind(run.data)
     wish = small(run, preview=False)
-    steps = list(walk(run, model, wish))
+    steps = list(walked(run, model, wish))
     names = names_of(run, wish)
     made: Mapping[str, Image | list[Image]] = {
-        "history.png": plot_history(run.history.read()),
+        "history.png": plot_history(run.history.read(), _held_out(run)),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),
@@ -272,3 +265,11 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
         frames = isinstance(picture, list)
         content = as_gif(picture, fps=run.kind.fps) if frames else as_png(picture)
         run.artefacts.put(run.path / name, content, of)
+
+
+def _held_out(run: Run) -> str:
+    """In what the held-out loss differs from that of training."""
+    training = run.config.training
+    averaged = ", with averaged weights" if training.average_names else ""
+    labelled = ", no label hidden" if run.kind.num_classes and training.label_dropout else ""
+    return f"at the end of an epoch{averaged}{labelled}"
