@@ -25,6 +25,13 @@ from .guidance import Denoiser as Denoiser
 from .guidance import bound as bound
 from .guidance import clipped as clipped
 from .guidance import drop_labels as drop_labels
+from .interpolation import slerp as slerp
+from .likelihood import LogLikelihood as LogLikelihood
+from .likelihood import bits_per_dim as bits_per_dim
+from .likelihood import dequantised as dequantised
+from .likelihood import grey_levels as grey_levels
+from .likelihood import ode_log_likelihood as ode_log_likelihood
+from .likelihood import variational_bound as variational_bound
 from .loss import DiffusionLoss as DiffusionLoss
 from .loss import held_out_loss as held_out_loss
 from .loss import labels as labels
