@@ -17,6 +17,12 @@ class Mixture:
     mean: Tensor
     covariance: Tensor
 
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, d)."""
+        k = torch.multinomial(self.weight, count, True, generator=generator)
+        unit = torch.randn(count, self.mean.shape[1], 1, generator=generator, dtype=torch.float64)
+        return self.mean[k] + (torch.linalg.cholesky(self.covariance)[k] @ unit)[..., 0]
+
     def log_parts(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """ln of weight times density of x_t, (b, k), at alpha and sigma (b,)."""
         d = self.mean.shape[1]

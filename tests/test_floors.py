@@ -13,9 +13,9 @@ ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
-    | {"interpolation"},
+    | {"interpolation", "dequantisation"},
     {"diffusion", "samplers", "loss", "training"},
-    {"likelihood", "metrics", "report", "sampling", "recipes"},
+    {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
     {"cli"},

@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
@@ -24,6 +24,9 @@ from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.settings import base_configuration, settled
 from denoising_diffusion.strict_json import to_json
 from denoising_diffusion.tables import TABLES
+
+if TYPE_CHECKING:
+    from denoising_diffusion.run.score import Evaluation
 
 
 def run(command: object) -> None:
@@ -158,6 +161,7 @@ def _sample(command: Sample) -> None:
         gif_of=command.gif_of,
         strip=command.strip,
         grid=command.grid is not None,
+        between=command.between,
         overwrite=command.overwrite,
     )
     device = pick_device(command.device).type
@@ -177,7 +181,9 @@ def _evaluate(command: Evaluate) -> None:
     from denoising_diffusion.run.score import evaluate_file, evaluate_run
 
     how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
-    if command.source.suffix == ".npz":
+    if command.likelihood:
+        found = _likelihood(command, how == Scoring())
+    elif command.source.suffix == ".npz":
         if command.sampling != Sampling():
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
@@ -188,6 +194,17 @@ def _evaluate(command: Evaluate) -> None:
         )
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
+
+
+def _likelihood(command: Evaluate, plain: bool) -> "Evaluation | None":
+    from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.likelihood import evaluate_likelihood
+
+    if not plain:
+        raise ValueError("--likelihood trains no classifiers: it takes no --classic, --lenet-seeds")
+    data = _data(command.data, command.source)
+    device = pick_device(command.device)
+    return evaluate_likelihood(Run(command.source), command.sampling, data, device)
 
 
 def _data(data: str | None, source: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denoising_diffusion.checks import finite
 from denoising_diffusion.data import Dataset
+from denoising_diffusion.dequantisation import grey_levels
 from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
 from denoising_diffusion.kinds.image_scores import image_scores
 from denoising_diffusion.report import grid_frames, image_grid, thin, to_uint8
@@ -52,6 +53,9 @@ class Images(Kind):
                 f"samples must be uint8 (n, h, w, c), got {stored.dtype} {stored.shape}"
             )
         return torch.from_numpy(stored.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def levels(self, x: Tensor) -> int | None:
+        return grey_levels(x)
 
     def picture(self, x: Tensor, names: Names) -> "Image":
         """A row per class where classes came in turn, as many of each; else in their order."""
