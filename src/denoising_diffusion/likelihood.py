@@ -118,7 +118,7 @@ def _grid(schedule: Schedule, start: float, steps: int) -> list[_Place]:
     for t in (start, float(schedule.num_timesteps)):
         alpha, sigma = (v.item() for v in schedule(t))
         ends.append(math.log(sigma / (alpha + math.hypot(alpha, sigma))))
-    w = torch.linspace(*ends, 2 * steps + 1, dtype=torch.float64)
+    w = torch.linspace(ends[0], ends[1], 2 * steps + 1, dtype=torch.float64)
     # cot φ = −sinh w
     times = schedule.time(2 * (-torch.sinh(w)).clamp(min=0).log()).clamp(max=schedule.num_timesteps)
     times[0], times[-1] = start, schedule.num_timesteps

@@ -131,7 +131,8 @@ def _between(
         x = alpha * end.picture.to(noise)
         return last(sampler(estimate(1), model.schedule, x, down[::-1])).x if len(down) > 1 else x
 
-    mixes = slerp(*(encoded(end) for end in ends), shares)[:, 0]
+    first, second = (encoded(end) for end in ends)
+    mixes = slerp(first, second, shares)[:, 0]
     size = run.kind.batch(mixes.device.type == "cpu")
     drawn = [
         last(sampler(estimate(len(part)), model.schedule, part, [*down, 0])).x
