@@ -40,7 +40,10 @@ def slerp(
     # Exact near 0 and near π too, where the arc cosine loses half the digits.
     angle = 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))
     if not bool((angle < math.pi - _SMALL).all()):
-        raise ValueError("a and b must not hold samples that point in opposite directions")
+        raise ValueError(
+            "a and b must not hold samples that point in opposite directions, got an angle of "
+            f"{angle.max().item():.6g}"
+        )
     share = shares.cpu().double()[:, None]
     parts = [
         torch.where(angle < _SMALL, s, torch.sin(s * angle) / torch.sin(angle))[..., None]
