@@ -164,18 +164,17 @@ def _told(
         "bits_per_dim_train": train.ode.mean().item(),
         "bits_per_dim_trace_error": held_out.error.square().sum().sqrt().item() / num,
     }
+    what = "bits per dimension" + ("" if levels else " of the data's own units")
     scores = [
-        Score("bits_per_dim", "bits per dimension, by the ODE", *_mean(held_out.ode), beside),
+        Score("bits_per_dim", f"{what}, by the ODE", *_mean(held_out.ode), beside),
         Score(
             "bits_per_dim_bound",
-            "bits per dimension, by the variational bound",
+            f"{what}, by the variational bound",
             *_mean(held_out.bound),
             {"bits_per_dim_bound_train": train.bound.mean().item()},
         ),
     ]
-    of = "density in the units of the data" if levels is None else "chance of grey levels"
     note = {
-        "of": of,
         "levels": levels,
         "dequantisation": "none" if levels is None else "uniform",
         "examples": num,
