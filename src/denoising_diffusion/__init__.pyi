@@ -13,6 +13,9 @@ from .data import make_spiral as make_spiral
 from .data import read_points as read_points
 from .data import split_validation as split_validation
 from .data import whole as whole
+from .dequantisation import bits_per_dim as bits_per_dim
+from .dequantisation import dequantised as dequantised
+from .dequantisation import grey_levels as grey_levels
 from .diffusion import GaussianDiffusion as GaussianDiffusion
 from .diffusion import absolute_error as absolute_error
 from .diffusion import squared_error as squared_error
@@ -25,6 +28,9 @@ from .guidance import Denoiser as Denoiser
 from .guidance import bound as bound
 from .guidance import clipped as clipped
 from .guidance import drop_labels as drop_labels
+from .interpolation import slerp as slerp
+from .likelihood import LogLikelihood as LogLikelihood
+from .likelihood import ode_log_likelihood as ode_log_likelihood
 from .loss import DiffusionLoss as DiffusionLoss
 from .loss import held_out_loss as held_out_loss
 from .loss import labels as labels
@@ -86,3 +92,4 @@ from .seeds import stream as stream
 from .tables import register as register
 from .training import TrainStep as TrainStep
 from .training import train as train
+from .variational import variational_bound as variational_bound

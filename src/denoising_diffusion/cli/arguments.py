@@ -122,6 +122,8 @@ class Sample:
     """Instead of samples: one label at rising guidance, or training data at rising t."""
     grid: Annotated[Literal["label×guidance", "labelxguidance"] | None, arg(metavar=_GRID)] = None
     """Instead of samples: all labels at rising guidance, from the same noise."""
+    between: Annotated[tuple[str, str] | None, arg(metavar="A B")] = None
+    """Instead of samples: a way from A to B, each a picture file of the run's size or a seed."""
     overwrite: bool = False
     """Replace files that exist."""
     threads: Annotated[int | None, arg(metavar="N")] = None
@@ -145,6 +147,8 @@ class Evaluate:
     data: Annotated[str | None, arg(metavar="DATA")] = None
     """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist, kmnist, ...), a
     folder of IDX files or a file such as the run learned from."""
+    likelihood: bool = False
+    """Instead of scoring samples: how likely held-out data are, in bits per dimension."""
     classic: bool = False
     """Add the figures of DenoisingDiffusion.jl, which stretches the grey levels of every image."""
     lenet_seeds: Annotated[int, arg(metavar="N")] = 1

@@ -26,6 +26,7 @@ from denoising_diffusion.strict_json import to_json
 from denoising_diffusion.tables import TABLES
 
 if TYPE_CHECKING:
+    from denoising_diffusion.run.score import Evaluation
     from denoising_diffusion.run.show import Drawn
 
 
@@ -174,6 +175,7 @@ def _sample(command: Sample) -> None:
         gif_of=command.gif_of,
         strip=command.strip,
         grid=command.grid is not None,
+        between=command.between,
         overwrite=command.overwrite,
     )
     with distributed.processes(device):
@@ -199,7 +201,9 @@ def _evaluate(command: Evaluate) -> None:
 
     how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
     single = command.source.is_dir() and not Run(command.source).exists
-    if command.source.suffix == ".npz" or single:
+    if command.likelihood:
+        found = _likelihood(command, how == Scoring())
+    elif command.source.suffix == ".npz" or single:
         if command.sampling != Sampling():
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
@@ -210,6 +214,17 @@ def _evaluate(command: Evaluate) -> None:
         )
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
+
+
+def _likelihood(command: Evaluate, plain: bool) -> "Evaluation | None":
+    from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.likelihood import evaluate_likelihood
+
+    if not plain:
+        raise ValueError("--likelihood trains no classifiers: it takes no --classic, --lenet-seeds")
+    data = _data(command.data, command.source)
+    device = pick_device(command.device)
+    return evaluate_likelihood(Run(command.source), command.sampling, data, device)
 
 
 def _data(data: str | None, source: Path) -> dict[str, Any] | None:

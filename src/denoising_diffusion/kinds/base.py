@@ -136,6 +136,10 @@ class Kind(ABC):
         """Samples (n, *shape) in model space as a file of one of the further `suffixes`."""
         raise NotImplementedError
 
+    def levels(self, x: Tensor) -> int | None:
+        """How many grey levels these data (n, *shape) have; None where values are continuous."""
+        return None
+
     def show_behind(self, data: Dataset) -> None:
         """Draw pictures over this data from now on, where the kind can."""
         return

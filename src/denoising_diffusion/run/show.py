@@ -14,6 +14,7 @@ from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png, write
 from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.run import between
 from denoising_diffusion.run.animate import frames_of, walked
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import (
@@ -51,6 +52,7 @@ class Outputs:
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
         grid: instead of samples, all labels at rising guidance.
+        between: instead of samples, a way between two ends, each a picture file or a seed.
         overwrite: replace files that exist.
     """
 
@@ -59,6 +61,7 @@ class Outputs:
     gif_of: Literal["state", "estimate", "both"] = "state"
     strip: Literal["guidance", "forward"] | None = None
     grid: bool = False
+    between: tuple[str, str] | None = None
     overwrite: bool = False
 
 
@@ -77,7 +80,7 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
         ValueError: bad options, an unknown suffix, no run, or another command that is writing.
         FileExistsError: something else is there already and may not be replaced.
     """
-    if outputs.strip is not None or outputs.grid:
+    if outputs.strip is not None or outputs.grid or outputs.between is not None:
         return _compare(run, wish, outputs, device)
     wish = completed(run, wish)
     check_room(run.facts.shape, wish.num or 0)
@@ -152,19 +155,23 @@ def _check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
 
 
 def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
-    if outputs.gif is not None or (outputs.strip is not None and outputs.grid):
-        raise ValueError("--strip, --grid and --gif exclude each other")
+    several = (outputs.strip, outputs.grid or None, outputs.between, outputs.gif)
+    if sum(asked is not None for asked in several) > 1:
+        raise ValueError("--strip, --grid, --between and --gif exclude each other")
     if not run.kind.compares:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
-    kind = "grid" if outputs.grid else str(outputs.strip)
+    kind = "grid" if outputs.grid else outputs.strip or "between"
+    stem = f"{kind}-s{wish.seed}"
     _check_suffix(outputs.out, (".png",))
     if outputs.strip == "forward":
         of, draw_it = _forward_strip(run, wish)
+    elif outputs.between is not None:
+        of, stem, draw_it = between.strip(run, wish, outputs.between, device)
     else:
         names = wish.label or run.facts.class_names[: None if outputs.grid else 1]
         of, draw_it = _guidance_grid(run, replace(wish, label=tuple(names)), device)
     of["picture"] = kind
-    out = outputs.out or _free(run, run.samples / f"{kind}-s{wish.seed}.png", of)
+    out = outputs.out or _free(run, run.samples / f"{stem}.png", of)
     with _to_make(run, {out: of}, outputs.overwrite) as missing:
         if missing and distributed.is_main():
             run.artefacts.put(out, as_png(draw_it()), of)
