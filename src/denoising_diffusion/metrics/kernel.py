@@ -102,7 +102,7 @@ def _variance(own: _Sums, other: _Sums, between: _Sums) -> tuple[float, float]:
 def _pairs(x: Tensor) -> _Sums:
     """Of the pairs of different rows of x (n, d), each in both orders.
 
-    The residual is the U-centred mean of squares (Székely & Rizzo 2014, section 2.2), n >= 4.
+    The residual is the U-centred mean of squares (Székely & Rizzo 2014, definition 2), n >= 4.
     """
     rows, _, squares = _sums(x, x, different=True)
     n, total = len(x), float(rows.sum())

@@ -22,10 +22,10 @@ class RandomConvolutions:
     """Two layers of fixed random 3×3 filters at every scale: the mean and deviation of each map.
 
     An image is halved again and again; at each size 32 filters, GELU, and 32 more on half that size
-    see patches of 3 to 8 pixels, and of twice as many each time. Random filters tell textures and
-    structures apart nearly as well as trained ones (Saxe et al. 2011; Ustyuzhaninov et al. 2016):
-    no one chose what they see, and nothing can be trained to please them. So they are a second
-    opinion on features that were learned.
+    see patches of 3 to 8 pixels, and of twice as many each time. Random filters are enough to make
+    textures from (Ustyuzhaninov et al. 2016) and see much of what trained ones do (Saxe et al.
+    2011); what they see does not depend on data, labels or a course of training. So they are a
+    second opinion on features that were learned.
 
     Args:
         first: (32, c, 3, 3).
