@@ -79,14 +79,18 @@ class Encoder:
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """Images (n, c, h, w) in [-1, 1] -> features (n, 64), float32.
+        """Images (n, c, h, w) in [-1, 1] -> features (n, 64) of length 1, float32.
+
+        A network that is asked for angles leaves lengths as they fall, and a few long rows would
+        rule every distance.
 
         Raises:
             ValueError: another shape, no images, or values that are not finite.
             TypeError: anything but a tensor of numbers.
         """
         images = rows("x", x, *self.shape).to("cpu", torch.float32)
-        return torch.cat([self.model.features(_as_seen(part)) for part in images.split(_PART)])
+        parts = [self.model.features(_as_seen(part)) for part in images.split(_PART)]
+        return functional.normalize(torch.cat(parts), dim=1)
 
 
 @checked
