@@ -36,13 +36,16 @@ from .loss import held_out_loss as held_out_loss
 from .loss import labels as labels
 from .loss import uniform_times as uniform_times
 from .metrics import FeatureStatistics as FeatureStatistics
+from .metrics import RandomConvolutions as RandomConvolutions
 from .metrics import Score as Score
+from .metrics import Whitened as Whitened
 from .metrics import arc_histogram_tv as arc_histogram_tv
 from .metrics import class_proportions as class_proportions
 from .metrics import confusion_matrix as confusion_matrix
 from .metrics import density_coverage as density_coverage
 from .metrics import frechet_distance as frechet_distance
 from .metrics import frechet_with_error as frechet_with_error
+from .metrics import kernel_distance as kernel_distance
 from .metrics import mean_curve_distance as mean_curve_distance
 from .metrics import memorisation as memorisation
 from .metrics import nearest as nearest

@@ -30,9 +30,9 @@ class Scoring:
     """How samples are scored.
 
     Args:
-        classifiers: for images: how many classifiers, of seeds 0, 1, ...; the distance is the
-            median over them.
-        classic: for images: also DenoisingDiffusion.jl's figures, to compare with its table alone.
+        classifiers: for images with classes: how many classifiers, of seeds 0, 1, ...; the
+            distance is the median over them.
+        classic: likewise: also DenoisingDiffusion.jl's figures, to compare with its table alone.
     """
 
     classifiers: int = 1

@@ -76,8 +76,6 @@ class Images(Kind):
         )
 
     def most(self, data: Dataset) -> int:
-        if not data.labelled:
-            raise ValueError(f"data {data.name} has no classes to train a classifier on")
         return min(len(data.train), len(data.reference))
 
     def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
