@@ -12,6 +12,9 @@ from denoising_diffusion.tables import Choice
 NONE = "none"
 """The name of the absent label."""
 
+PER_INPUT = 16
+"""Samples of each of the pictures that a super-resolution run is scored with."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -39,7 +42,8 @@ class TrainingConfig:
     weight: Choice | None = None
     """The weight of the squared error of x_start; null is 1 on the prediction's own error."""
     label_dropout: float = 0.0
-    """The share of labels hidden in training, so that the model can also go without them."""
+    """The share of labels, and of pictures to enlarge, hidden in training, so that the model can
+    also go without them."""
     ema_decay: float | None = None
     """The limit of the decay of the averaged weights; null for none."""
     averages: tuple[str, ...] = ()
@@ -174,6 +178,12 @@ class RunConfig:
                 f"sampling.steps must be at most schedule.timesteps, {timesteps}, "
                 f"got {self.sampling.steps}"
             )
+
+    @property
+    def factor(self) -> int | None:
+        """How many times pictures are enlarged that samples are drawn from; None for none."""
+        enlarges = tables.name_of(self.network, "network.kind") == "super-resolution"
+        return integer("network.factor", self.network.get("factor"), 2) if enlarges else None
 
     @property
     def epoch_size(self) -> int:

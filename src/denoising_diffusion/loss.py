@@ -103,7 +103,12 @@ class DiffusionLoss:
 @checked
 @torch.no_grad()
 def held_out_loss(
-    model: GaussianDiffusion, data: Rows, error: Loss = squared_error, *, rows: Count = 1000
+    model: GaussianDiffusion,
+    data: Rows,
+    error: Loss = squared_error,
+    *,
+    rows: Count = 1000,
+    conditions: Conditions | None = None,
 ) -> float:
     """The mean unweighted loss on held-out data, over draws of (t, noise) that never change.
 
@@ -115,6 +120,7 @@ def held_out_loss(
         data: rows (x, *conditions).
         error: as in `DiffusionLoss`.
         rows: examples at a time.
+        conditions: as in `DiffusionLoss`; all that follows x in a row without it.
 
     Raises:
         TypeError: arguments of other types.
@@ -129,8 +135,9 @@ def held_out_loss(
     total = 0.0
     for i in range(rank(), count, step):
         part = torch.arange(i, min(i + step, count), world_size())
-        x, *conditions = data[part]
-        losses = model.p_losses(x, t[part], noise[part].to(x.device), *conditions, loss=error)
+        batch = data[part]
+        x, given = batch[0], batch[1:] if conditions is None else conditions(batch, generator)
+        losses = model.p_losses(x, t[part], noise[part].to(x.device), *given, loss=error)
         total += losses.double().sum().item()
     return all_sum(torch.tensor(total, dtype=torch.float64)).item() / count
 

@@ -17,7 +17,7 @@ from denoising_diffusion.cli.arguments import (
     Settings,
     Train,
 )
-from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
 from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
@@ -63,6 +63,11 @@ def configuration(command: Train) -> RunConfig:
     base = base_configuration(command.recipe, command.config)
     parts = (s.data, s.network, s.schedule)
     data, network, schedule = (json.loads(json.dumps(part)) for part in parts)
+    sampling = s.sampling
+    if command.super_resolution is not None:
+        network |= {"kind": "super-resolution", "factor": command.super_resolution}
+        num = sampling.num and max(PER_INPUT, sampling.num // PER_INPUT * PER_INPUT)
+        sampling = replace(sampling, num=num)
     if command.label_column is not None:
         data["label_column"] = command.label_column
     config = replace(
@@ -71,7 +76,7 @@ def configuration(command: Train) -> RunConfig:
         network=network,
         schedule=schedule,
         training=training,
-        sampling=s.sampling,
+        sampling=sampling,
     )
     return settled(config, command.data, command.config)
 
@@ -147,7 +152,8 @@ def _print_result(table: str | None, files: list[Path]) -> None:
 def _sample(command: Sample) -> None:
     from denoising_diffusion import distributed
     from denoising_diffusion.run.build import pick_device
-    from denoising_diffusion.run.show import Outputs, sample_run
+    from denoising_diffusion.run.enlarge import Source, sample_from
+    from denoising_diffusion.run.show import Outputs
 
     outputs = Outputs(
         out=command.out,
@@ -157,9 +163,11 @@ def _sample(command: Sample) -> None:
         grid=command.grid is not None,
         overwrite=command.overwrite,
     )
+    source = Source(command.source, command.then, command.per_input)
     device = pick_device(command.device).type
     with distributed.processes(device):
-        drawn = sample_run(Run(command.run), command.sampling, outputs, device=device)
+        run = Run(command.run)
+        drawn = sample_from(run, command.sampling, outputs, source, device=device)
     for file in drawn.files:
         if file not in drawn.made:
             _say(f"{file} is there already")

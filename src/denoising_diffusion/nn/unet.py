@@ -101,6 +101,7 @@ class UNet(Conditional):
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
         self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
         block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
+        self.embedding_width = block_emb
         # Blocks of one's own for images need not know of dims.
         more = {} if dims == 2 else {"dims": dims}
 
@@ -162,11 +163,19 @@ class UNet(Conditional):
             A tensor of the shape of x, but with out_channels channels.
         """
         check_data(x, self.in_channels, self.dims, 1 if self.pad else self.divisor)
+        return self.answer(x, self.embedded(x, t, labels))
+
+    def embedded(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        """The embedding (b, embedding_width) of the times and labels of x; see `forward`."""
         tensor("t", t, x.shape[0], holds="numbers")
         emb = self.time_embedding(t)
         labels = check_labels(x, labels, self.num_classes)
         if labels is not None and self.class_embedding is not None:
             emb = self._combined(emb, self.class_embedding(labels))
+        return emb
+
+    def answer(self, x: Tensor, emb: Tensor) -> Tensor:
+        """The answer to x with this embedding; see `forward`."""
         missing = [-n % self.divisor for n in x.shape[2:]]
         if not any(missing):
             return self.layers(x, emb)
