@@ -52,7 +52,9 @@ class Enlarged(Images):
 
     def check(self, data: Dataset, num: int) -> None:
         if num % PER_INPUT:
-            raise ValueError(f"num must be {PER_INPUT} samples for each of some pictures, got {num}")
+            raise ValueError(
+                f"num must be {PER_INPUT} samples for each of some pictures, got {num}"
+            )
         super().check(data, num)
 
     def picture_beside(
