@@ -96,10 +96,11 @@ def test_noise_keeps_unit_variance_and_a_batch_its_draws():
     x, _ = pictures(4)
     make = low_resolution(2, dropout=0.5)
     one, two = (make((x,), stream(0, "again")) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    low, level = low_resolution(2, noise=0, dropout=0)((x,), stream(0, "clean"))
+    assert all(torch.equal(a, b) for a, b in zip(one[:2], two[:2], strict=True))
+    low, level, nobody = low_resolution(2, noise=0, dropout=0)((x,), stream(0, "clean"))
     assert torch.equal(low, pooled(x, 2))
     assert torch.equal(level, torch.zeros(4))
+    assert nobody is None
 
 
 def network(classes=None, factor=2, shape=(1, 8, 8)):
@@ -158,6 +159,26 @@ def test_the_network_refuses_other_pictures():
         SuperResolution.for_data((1, 8, 8), 10, None, factor=3)
     with pytest.raises(TypeError, match=r"network.factor must be an integer, got NoneType"):
         SuperResolution.for_data((1, 8, 8), 10, None)
+
+
+def test_pictures_are_made_from_what_augmentation_leaves():
+    seen = {}
+
+    class Sees(nn.Module):
+        def forward(self, x, t, low, level, labels, codes):
+            seen.update(low=low, labels=labels, codes=codes)
+            return x
+
+    def brighter(x, generator):
+        return x + 0.5, torch.ones(len(x), 3)
+
+    model = GaussianDiffusion(cosine_beta_schedule(10), (1, 8, 8), Sees(), "v")
+    make = low_resolution(2, noise=0, dropout=0)
+    x = pictures(4)[0] / 4
+    DiffusionLoss(conditions=make, augment=brighter)(model, (x,), stream(0, "codes"))
+    assert torch.equal(seen["low"], pooled(x + 0.5, 2))
+    assert seen["labels"] is None
+    assert seen["codes"].shape == (4, 3)
 
 
 def test_losses_of_training_and_of_what_is_held_out_are_finite():

@@ -41,6 +41,8 @@ class TrainingConfig:
     """How times are drawn."""
     weight: Choice | None = None
     """The weight of the squared error of x_start; null is 1 on the prediction's own error."""
+    augment: Choice | None = None
+    """Changed copies of the data; null for none."""
     label_dropout: float = 0.0
     """The share of labels, and of pictures to enlarge, hidden in training, so that the model can
     also go without them."""
@@ -50,6 +52,8 @@ class TrainingConfig:
     """Further averages of the weights, such as power-0.05."""
     max_grad_norm: float | None = None
     """Gradients are scaled down to this norm; null for none."""
+    init: str | None = None
+    """The run whose weights it begins with, where their shapes agree; null for none."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """The precision of the network; auto is resolved before the first step and written down."""
     seed: int = 0
@@ -66,7 +70,7 @@ class TrainingConfig:
             number("ema_decay", self.ema_decay, "[0, 1)")
         if self.max_grad_norm is not None:
             number("max_grad_norm", self.max_grad_norm, "(0, inf)")
-        for table in ("loss", "prediction", "times", "weight"):
+        for table in ("loss", "prediction", "times", "weight", "augment"):
             if getattr(self, table) is not None:
                 tables.check(table, getattr(self, table), f"training.{table}")
         for name in self.averages:

@@ -143,7 +143,7 @@ class GaussianDiffusion(nn.Module):
         x_start: Tensor,
         t: Tensor,
         noise: Tensor,
-        *conditions: Tensor,
+        *conditions: Tensor | None,
         loss: Loss = squared_error,
     ) -> Tensor:
         """The loss of each sample, (b,), unweighted (Ho et al. 2020, eq. 14); take its mean.
@@ -180,7 +180,7 @@ class GaussianDiffusion(nn.Module):
         t: Tensor,
         alpha: Tensor,
         sigma: Tensor,
-        conditions: tuple[Tensor, ...],
+        conditions: tuple[Tensor | None, ...],
     ) -> Tensor:
         """The only call of the network; its answer leaves half precision here."""
         seen, time = self._prediction.inputs(x, t.to(x.device), alpha, sigma)

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
@@ -47,12 +47,22 @@ def write(path: str | Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; the error names the path itself.
     """
+    write_parts(path, [content])
+
+
+def write_parts(path: str | Path, parts: Iterable[bytes]) -> None:
+    """`write` what comes in parts, of which no more than one is kept in memory.
+
+    Raises:
+        OSError: it cannot be written; the error names the path itself.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         locks.sweep(path)
         with beside.open("wb") as file:
-            file.write(content)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -20,11 +20,15 @@ Batch = tuple[Tensor, ...]
 Times = Callable[[Schedule, int, torch.Generator], Tensor]
 """(schedule, n, generator) -> n times in (0, T], on the host."""
 
-Conditions = Callable[[Batch, torch.Generator], tuple[Tensor, ...]]
-"""(batch, generator) -> what the network is called with beside x and t, each (b, ...)."""
+Conditions = Callable[[Batch, torch.Generator], tuple[Tensor | None, ...]]
+"""(batch, generator) -> what the network is called with beside x and t, each (b, ...) or None."""
 
 Weight = Callable[[Tensor], Tensor]
 """ln(alpha² / sigma²) (b,), float64 on the host -> the weight of the squared error of x_start."""
+
+
+Augment = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor | None]]
+"""(x (b, ...), generator) -> x changed, and codes (b, k) for the network or None."""
 
 
 def uniform_times(schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
@@ -70,6 +74,8 @@ class DiffusionLoss:
             prediction's own error, weight · out², follows from it. None is 1 on the prediction's
             own error, which is Ho et al.'s simple loss for noise.
         conditions: what the network is called with beside x and t.
+        augment: changes x; the codes of the changes, if it gives any, are the last condition, the
+            second one if there is no other. Held-out data are never changed.
 
     Raises:
         TypeError: an argument that cannot be called; when called, a model that is no
@@ -80,14 +86,21 @@ class DiffusionLoss:
     times: Times = uniform_times
     weight: Weight | None = None
     conditions: Conditions = field(default_factory=labels)
+    augment: Augment | None = None
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss of a batch (x, ...): a scalar."""
         d: GaussianDiffusion = instance("the model of a DiffusionLoss", model, GaussianDiffusion)
-        x = batch[0]
+        x, codes = batch[0], None
+        if self.augment is not None:
+            x, codes = self.augment(x, generator)
+            tensor("the answer of augment", x, *batch[0].shape)
         t = drawn(len(x), lambda n: self._times(d.schedule, n, generator))
         noise = drawn(len(x), lambda n: torch.randn(n, *x.shape[1:], generator=generator))
-        conditions = sequence("the answer of conditions", self.conditions(batch, generator))
+        shown = self.conditions((x, *batch[1:]), generator)
+        conditions = sequence("the answer of conditions", shown)
+        if codes is not None:
+            conditions = (*(conditions or (None,)), codes)
         losses = d.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
         if self.weight is not None:
             alpha, sigma = d.schedule(t)
@@ -135,8 +148,9 @@ def held_out_loss(
     total = 0.0
     for i in range(rank(), count, step):
         part = torch.arange(i, min(i + step, count), world_size())
-        batch = data[part]
-        x, given = batch[0], batch[1:] if conditions is None else conditions(batch, generator)
+        x, *given = data[part]
+        if conditions is not None:
+            given = sequence("the answer of conditions", conditions((x, *given), generator))
         losses = model.p_losses(x, t[part], noise[part].to(x.device), *given, loss=error)
         total += losses.double().sum().item()
     return all_sum(torch.tensor(total, dtype=torch.float64)).item() / count

@@ -1,7 +1,8 @@
 """Random streams: the one place that turns (seed, purpose, index) into a torch.Generator."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Annotated
 
 import torch
@@ -38,6 +39,18 @@ def stream(seed: Seed, purpose: str, index: Annotated[int, 0, STREAMS - 1] = 0) 
 def base_seed(seed: Seed | None) -> int:
     """The seed itself, or one drawn from torch's global generator, so torch.manual_seed governs."""
     return int(torch.randint(2**31, ()).item()) if seed is None else seed
+
+
+@contextlib.contextmanager
+def drawing(seed: Seed, purpose: str, index: int, device: torch.device) -> Generator[None]:
+    """Within it torch's own generators, which dropout uses, begin at this index of this purpose.
+
+    Afterwards they stand where they stood before.
+    """
+    accelerators = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(accelerators):
+        torch.manual_seed(stream(seed, purpose, index).initial_seed())
+        yield
 
 
 class SampleNoise:

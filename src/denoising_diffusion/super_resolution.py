@@ -74,7 +74,7 @@ def low_resolution(
         label_dropout: the share of the others in which labels are not.
 
     Returns:
-        (batch, generator) -> (low (b, c, h / factor, w / factor), level (b,), *labels).
+        (batch, generator) -> (low (b, c, h / factor, w / factor), level (b,), labels (b,) or None).
 
     Raises:
         TypeError, ValueError: a factor below 2, or shares outside [0, 1].
@@ -83,18 +83,18 @@ def low_resolution(
     for name, value in (("noise", noise), ("dropout", dropout), ("label_dropout", label_dropout)):
         number(name, value, "[0, 1]")
 
-    def conditions(batch: Batch, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def conditions(batch: Batch, generator: torch.Generator) -> tuple[Tensor | None, ...]:
         low = _pooled(batch[0], factor)
         if noise == dropout == label_dropout == 0:
-            return low, low.new_zeros(len(low)), *batch[1:]
+            return low, low.new_zeros(len(low)), *(batch[1:] or (None,))
         u = drawn(len(low), lambda n: torch.rand(n, 3, generator=generator))
         eps = drawn(len(low), lambda n: torch.randn(n, *low.shape[1:], generator=generator))
         hidden = (u[:, 0] < dropout).to(low.device)
         nameless = hidden | (u[:, 1] < label_dropout).to(low.device)
         level = noise * (2 * u[:, 2] - 1).clamp(min=0).to(low)
         low = noised(low, level, eps.to(low)).masked_fill(hidden[:, None, None, None], 0)
-        named = (c.masked_fill(nameless.to(c.device), UNLABELLED) for c in batch[1:])
-        return low, level.masked_fill(hidden, HIDDEN), *named
+        named = tuple(c.masked_fill(nameless.to(c.device), UNLABELLED) for c in batch[1:])
+        return low, level.masked_fill(hidden, HIDDEN), *(named or (None,))
 
     return conditions
 

@@ -56,6 +56,10 @@ TABLES: dict[str, dict[str, Target]] = {
         "min-snr": "weights:min_snr",
         "sigmoid": "weights:sigmoid",
     },
+    # (**options) -> (x, generator) -> x changed, and codes of what was changed or None
+    "augment": {
+        "pictures": "augment:PictureAugment",
+    },
     # (number) -> the decay of each step
     "average": {
         "ema": "ema:warmed_up",
@@ -70,6 +74,7 @@ TABLES: dict[str, dict[str, Target]] = {
     # (**options) -> a Dataset
     "data": {
         "digits": "data.digits:digits",
+        "folder": "data.folder:folder",
         "spiral": "data.patterns:spiral",
         "patterns": "data.patterns:patterns",
         "points": "data.points:points",

@@ -10,9 +10,9 @@ from torch.optim import Optimizer
 
 from denoising_diffusion.checks import Count, Positive, checked, instance, number, tensor
 from denoising_diffusion.data.rows import Rows, as_rows
-from denoising_diffusion.distributed import all_sum, share, world_size
+from denoising_diffusion.distributed import all_sum, rank, share, world_size
 from denoising_diffusion.ema import EMA
-from denoising_diffusion.seeds import stream
+from denoising_diffusion.seeds import drawing, stream
 
 Batch = tuple[Tensor, ...]
 
@@ -105,7 +105,9 @@ def train(
             drawn = rows[order.rows(k * batch_size, batch_size)[mine]]
             model.train()
             optimizer.zero_grad(set_to_none=True)
-            value = scored(tuple(part.to(device) for part in drawn), stream(seed, "step", k))
+            batch = tuple(part.to(device) for part in drawn)
+            with drawing(seed, f"dropout {rank()}", k, device):
+                value = scored(batch, stream(seed, "step", k))
             value.backward()
             if max_grad_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)

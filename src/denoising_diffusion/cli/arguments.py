@@ -51,11 +51,16 @@ class Train:
     config: Annotated[Path | None, arg(metavar="PATH")] = None
     """A JSON file of keys that replace those of the recipe."""
     data: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Your own points, .csv or .npy, for the recipe points; a folder of IDX files for numbers."""
+    """Your own data: a folder of pictures for folder and sprites, points, .csv or .npy, for points,
+    a folder of IDX files for numbers."""
+    size: Annotated[int | None, arg(metavar="N")] = None
+    """--data.size: pixels of the short side that your own pictures are brought to."""
     super_resolution: Annotated[int | None, arg(metavar="FACTOR")] = None
     """Learn to enlarge pictures by this factor, 2 or more, instead of drawing them from nothing."""
     label_column: Annotated[str | None, arg(metavar="NAME")] = None
     """The column of your own points that holds their classes."""
+    init: Annotated[Path | None, arg(metavar="RUN")] = None
+    """Begin with the weights of another run, where their shapes agree."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """--training.epochs."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None

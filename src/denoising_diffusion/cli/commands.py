@@ -68,8 +68,11 @@ def configuration(command: Train) -> RunConfig:
         network |= {"kind": "super-resolution", "factor": command.super_resolution}
         num = sampling.num and max(PER_INPUT, sampling.num // PER_INPUT * PER_INPUT)
         sampling = replace(sampling, num=num)
-    if command.label_column is not None:
-        data["label_column"] = command.label_column
+    for key in ("label_column", "size"):
+        if getattr(command, key) is not None:
+            data[key] = getattr(command, key)
+    if command.init is not None:
+        training = replace(training, init=os.path.realpath(command.init))
     config = replace(
         base,
         data=data,
@@ -108,7 +111,7 @@ def _look_ahead(config: RunConfig, out: Path, command: Train) -> None:
     from denoising_diffusion.run.preflight import preflight
     from denoising_diffusion.run.prepare import load_data
 
-    os.environ["DDPM_OFFLINE"] = "1"
+    os.environ["DDPM_OFFLINE"] = os.environ["DDPM_NO_CACHE"] = "1"
     device = pick_device(command.device)
     try:
         data = load_data(config.data)

@@ -9,6 +9,7 @@ from torch import Tensor
 from denoising_diffusion.data.rows import NONE
 
 MOST_CLASSES = 1000
+FEW = 10
 
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?", re.ASCII)
@@ -33,6 +34,15 @@ def classes_of(cells: Sequence[str], what: str) -> tuple[tuple[str, ...], Tensor
     elif all(_WHOLE.fullmatch(cell) or _FRACTION.fullmatch(cell) for cell in cells):
         odd = next(cell for cell in cells if not _WHOLE.fullmatch(cell))
         raise ValueError(f"{what} holds {odd!r}; classes are names or whole numbers")
+    return classes_of_names(cells, what)
+
+
+def classes_of_names(cells: Sequence[str], what: str) -> tuple[tuple[str, ...], Tensor]:
+    """`classes_of` cells that are names, whatever they look like.
+
+    Raises:
+        ValueError: as `classes_of`, but for numbers.
+    """
     names = sorted(set(cells), key=_natural)
     if NONE in names:
         raise ValueError(f"{what} holds {NONE!r}, the name of the absent label; name it otherwise")
@@ -40,6 +50,13 @@ def classes_of(cells: Sequence[str], what: str) -> tuple[tuple[str, ...], Tensor
         raise ValueError(f"{what} holds {len(names):,} classes, expected 2..{MOST_CLASSES}")
     numbers = {name: i for i, name in enumerate(names)}
     return tuple(names), torch.tensor([numbers[cell] for cell in cells])
+
+
+def rare(names: tuple[str, ...], classes: Tensor) -> list[str]:
+    """What is said of classes with fewer rows than one that is split in tenths."""
+    counts = classes.bincount(minlength=len(names)).tolist()
+    few = [f"{name!r} {n}" for name, n in zip(names, counts, strict=True) if n < FEW]
+    return [f"classes of fewer than {FEW} rows: {', '.join(few[:20])}"] if few else []
 
 
 def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

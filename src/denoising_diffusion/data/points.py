@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from denoising_diffusion.data.classes import classes_of
+from denoising_diffusion.data.classes import classes_of, rare
 from denoising_diffusion.data.reading import as_path, read_npy
 from denoising_diffusion.data.rows import Dataset, fingerprint_of, in_memory
 from denoising_diffusion.data.split import split_classes, split_validation
@@ -43,7 +43,7 @@ def points(*, path: str | None = None, label_column: str | None = None, seed: in
     train, held_out = split_validation(len(raw), 0.1, seed)
     if cells is not None:
         names, classes = classes_of(cells, f"{path}: column {label_column!r}")
-        labels, notes = (classes,), (*notes, *_rare(names, classes))
+        labels, notes = (classes,), (*notes, *rare(names, classes))
         train, held_out = split_classes(classes, 0.1, seed)
     shift, scale = _scaling(path, raw[train], columns)
     scaled = ((raw - shift) / scale).float()
@@ -126,10 +126,3 @@ def _scaling(path: str, x: Tensor, columns: tuple[str, ...]) -> tuple[Tensor, Te
                 f"{it} has few digits in float64; subtract an offset"
             )
     return shift, scale
-
-
-def _rare(names: tuple[str, ...], classes: Tensor) -> list[str]:
-    """What is said of classes with fewer rows than one that is split in tenths."""
-    counts = classes.bincount(minlength=len(names)).tolist()
-    rare = [f"{name!r} {n}" for name, n in zip(names, counts, strict=True) if n < MIN_ROWS]
-    return [f"classes of fewer than {MIN_ROWS} rows: {', '.join(rare[:20])}"] if rare else []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import Count, checked, tensor
+from denoising_diffusion.checks import Count, Share, checked, tensor
 from denoising_diffusion.nn._checks import check_data, divides
 from denoising_diffusion.nn.chain import Conditional
 from denoising_diffusion.nn.convolution import convolution
@@ -67,24 +67,32 @@ class ResBlock(Conditional):
         emb_channels: width of the embedding.
         groups: groups of both norms; must divide out_channels.
         dims: 2 for images, 1 for signals.
+        dropout: the share of values between the convolutions that are dropped in training.
 
     Raises:
         ValueError, TypeError: as `ConvEmbed`.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, emb_channels: int, groups: int = 8, dims: int = 2
+        self,
+        in_channels: int,
+        out_channels: int,
+        emb_channels: int,
+        groups: int = 8,
+        dims: int = 2,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
         self.conv_embed = ConvEmbed(in_channels, out_channels, emb_channels, groups, dims)
         self.conv = convolution(out_channels, out_channels, dims)
         self.norm = nn.GroupNorm(groups, out_channels)
+        self.dropout = nn.Dropout(dropout)
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else convolution(in_channels, out_channels, dims)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """x (b, in, h, w) or (b, in, length), and emb (b, emb_channels) -> (b, out, ...)."""
-        h = F.silu(self.norm(self.conv(self.conv_embed(x, emb))))
+        h = F.silu(self.norm(self.conv(self.dropout(self.conv_embed(x, emb)))))
         return h + self.skip(x)
 
 

@@ -10,7 +10,7 @@ from denoising_diffusion.checks import Count, checked, integer, tensor
 from denoising_diffusion.nn._checks import check_data, divides
 from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
-from denoising_diffusion.nn.unet import UNet, UNetOptions
+from denoising_diffusion.nn.unet import UNet, UNetOptions, fitted
 
 HIDDEN = 1.0
 """The level of a picture of which noise has left nothing: how one that is not given is told."""
@@ -71,6 +71,7 @@ class SuperResolution(UNet):
         data_shape: Sequence[int],
         num_timesteps: int,
         num_classes: int | None,
+        augmentations: int = 0,
         **options: Unpack[SuperResolutionOptions],
     ) -> Self:
         """The network for images (c, h, w), which the factor must divide; it pads as it must.
@@ -82,16 +83,26 @@ class SuperResolution(UNet):
         shape = tuple(data_shape)
         if len(shape) != 3:
             raise ValueError(f"super-resolution needs images (c, h, w), got data of shape {shape}")
-        given: dict[str, Any] = {"model_channels": 16, **options}
-        factor = integer("network.factor", given.get("factor"), 2)
+        factor = integer("network.factor", options.get("factor"), 2)
         for name, size in (("height", shape[1]), ("width", shape[2])):
             divides("network.factor", factor, size, f"pixels of the {name}")
         return cls(
-            shape[0], num_timesteps=num_timesteps, num_classes=num_classes, pad=True, **given
+            shape[0],
+            num_timesteps=num_timesteps,
+            num_classes=num_classes,
+            augmentations=augmentations,
+            pad=True,
+            **fitted(options, shape),
         )
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x: Tensor, t: Tensor, low: Tensor, level: Tensor, labels: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        low: Tensor,
+        level: Tensor,
+        labels: Tensor | None = None,
+        augmentation: Tensor | None = None,
     ) -> Tensor:
         """One evaluation.
 
@@ -102,6 +113,7 @@ class SuperResolution(UNet):
                 0 throughout where they are hidden.
             level: (b,), the share of noise in [0, 1]; `HIDDEN`, 1, where nothing is given.
             labels: as for `UNet`.
+            augmentation: likewise.
 
         Returns:
             A tensor of the shape of x.
@@ -111,7 +123,7 @@ class SuperResolution(UNet):
         tensor("low", low, len(x), self.out_channels, height, width, holds="floats")
         tensor("level", level, len(x), holds="floats")
         large = low.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
-        emb = self.embedded(x, t, labels) + self.level_embedding(_LEVELS * level)
+        emb = self.embedded(x, t, labels, augmentation) + self.level_embedding(_LEVELS * level)
         return self.answer(torch.cat([x, large.to(x.dtype)], dim=1), emb)
 
 

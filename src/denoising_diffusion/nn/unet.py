@@ -1,5 +1,6 @@
 """The U-Net, built by nesting skip connections."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict, Unpack
 
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import Count, Sizes, checked, integer, sizes, tensor
+from denoising_diffusion.checks import Count, Share, Sizes, checked, integer, sizes, tensor
 from denoising_diffusion.nn._checks import check_data, check_labels, divides
 from denoising_diffusion.nn.attention import MultiheadAttention
 from denoising_diffusion.nn.blocks import BlockLayer, Downsample, ResBlock, Upsample
@@ -29,6 +30,16 @@ class UNetOptions(TypedDict, total=False):
     block_groups: int
     num_attention_heads: int
     middle_attention: bool
+    dropout: float
+
+
+def fitted(options: UNetOptions, shape: Sequence[int]) -> dict[str, Any]:
+    """The options for data of this shape, those that are not given filled in."""
+    given: dict[str, Any] = {"model_channels": 16, **options}
+    if given.get("channel_multipliers") == ():
+        halvings = int(math.log2(max(1.0, min(shape[1:]) / 6)))
+        given["channel_multipliers"] = (1, 2, 4, 4)[: max(2, halvings + 1)]
+    return given
 
 
 @checked
@@ -59,6 +70,9 @@ class UNet(Conditional):
         pad: whether sizes that cannot be halved between the levels are filled up with zeros at the
             bottom and the right, as the convolutions do themselves (repeated edges would repeat
             their noise), and the answer is cut back. Without it they are refused.
+        dropout: the share of values within each block that are dropped in training.
+        augmentations: values of the codes that tell how examples were changed (see
+            `PictureAugment`); 0 for a network that is not told.
 
     Raises:
         ValueError: an argument outside these limits; when called, x, t or labels of a wrong shape,
@@ -86,6 +100,8 @@ class UNet(Conditional):
         num_classes: Count | None = None,
         combine: Literal["cat", "add", "mul"] = "cat",
         pad: bool = False,
+        dropout: Share = 0.0,
+        augmentations: Annotated[int, 0] = 0,
     ) -> None:
         super().__init__()
         divides("block_groups", block_groups, model_channels, "model_channels")
@@ -98,12 +114,14 @@ class UNet(Conditional):
         self.in_channels, self.out_channels = in_channels, out_channels or in_channels
         self.dims, self.num_classes, self.combine, self.pad = dims, num_classes, combine, pad
         self.divisor = 2 ** (levels - 1)
+        self.widths = tuple(model_channels * m for m in channel_multipliers)
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
         self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
         block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
         self.embedding_width = block_emb
         # Blocks of one's own for images need not know of dims.
-        more = {} if dims == 2 else {"dims": dims}
+        more: dict[str, Any] = {} if dims == 2 else {"dims": dims}
+        more |= {"dropout": dropout} if dropout else {}
 
         def block(i: int, o: int) -> Conditional:
             return block_layer(i, o, block_emb, block_groups, **more)
@@ -115,6 +133,9 @@ class UNet(Conditional):
             num_blocks=num_blocks_per_level,
             num_heads=num_attention_heads if middle_attention else None,
         )
+        self.augmentation = (
+            nn.Linear(augmentations, block_emb, bias=False) if augmentations else None
+        )
         self.layers = plan.network(in_channels, self.out_channels)
         seed_init(self)
 
@@ -124,11 +145,14 @@ class UNet(Conditional):
         data_shape: Sequence[int],
         num_timesteps: int,
         num_classes: int | None,
+        augmentations: int = 0,
         **options: Unpack[UNetOptions],
     ) -> Self:
         """The network for images (c, h, w) or signals (c, length); num_classes None is no labels.
 
-        It has 16 model_channels unless told, and pads data whose sizes it cannot halve.
+        It has 16 model_channels unless told, and pads data whose sizes it cannot halve. Empty
+        channel_multipliers are 1, 2, 4, 4, as many as leave at least six values of the shortest
+        side, but two.
 
         Raises:
             ValueError: data_shape is neither.
@@ -140,17 +164,23 @@ class UNet(Conditional):
                 "network unet takes images (c, h, w) or signals (c, length), the data has shape "
                 f"{shape}"
             )
-        given: dict[str, Any] = {"model_channels": 16, **options}
         return cls(
             shape[0],
             num_timesteps=num_timesteps,
             dims=len(shape) - 1,
             num_classes=num_classes,
+            augmentations=augmentations,
             pad=True,
-            **given,
+            **fitted(options, shape),
         )
 
-    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        augmentation: Tensor | None = None,
+    ) -> Tensor:
         """One evaluation.
 
         Args:
@@ -158,20 +188,25 @@ class UNet(Conditional):
                 with dims = 1 (b, in_channels, length).
             t: (b,), real times.
             labels: (b,), integers in 0..n, checked where they are on the CPU; None for all 0.
+            augmentation: (b, augmentations), the codes; None for examples as they are, all 0.
 
         Returns:
             A tensor of the shape of x, but with out_channels channels.
         """
         check_data(x, self.in_channels, self.dims, 1 if self.pad else self.divisor)
-        return self.answer(x, self.embedded(x, t, labels))
+        return self.answer(x, self.embedded(x, t, labels, augmentation))
 
-    def embedded(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-        """The embedding (b, embedding_width) of the times and labels of x; see `forward`."""
+    def embedded(
+        self, x: Tensor, t: Tensor, labels: Tensor | None, augmentation: Tensor | None
+    ) -> Tensor:
+        """The embedding (b, embedding_width) of times, labels and codes of x; see `forward`."""
         tensor("t", t, x.shape[0], holds="numbers")
         emb = self.time_embedding(t)
         labels = check_labels(x, labels, self.num_classes)
         if labels is not None and self.class_embedding is not None:
             emb = self._combined(emb, self.class_embedding(labels))
+        if augmentation is not None:
+            emb = emb + self._told(x, augmentation)
         return emb
 
     def answer(self, x: Tensor, emb: Tensor) -> Tensor:
@@ -182,6 +217,13 @@ class UNet(Conditional):
         # F.pad begins with the last dimension, and takes the room before and after each.
         y = self.layers(F.pad(x, [r for n in reversed(missing) for r in (0, n)]), emb)
         return y[(..., *(slice(n) for n in x.shape[2:]))]
+
+    def _told(self, x: Tensor, code: Tensor) -> Tensor:
+        """What is added to the embedding, in all of its width."""
+        if self.augmentation is None:
+            raise ValueError("codes need a network built with augmentations, got one without")
+        tensor("augmentation", code, len(x), self.augmentation.in_features, holds="floats")
+        return self.augmentation(code)
 
     def _combined(self, time: Tensor, label: Tensor) -> Tensor:
         if self.combine == "cat":

@@ -1,6 +1,7 @@
 """From a configuration to the objects it describes."""
 
 import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.ema import EMA
 from denoising_diffusion.loss import Conditions, DiffusionLoss, labels
+from denoising_diffusion.run.folder import Run
 from denoising_diffusion.super_resolution import low_resolution
 
 
@@ -28,6 +30,23 @@ def build_diffusion(config: RunConfig) -> GaussianDiffusion:
     return GaussianDiffusion(schedule, facts.shape, network, prediction, facts.clip)
 
 
+def take_over(model: GaussianDiffusion, path: str) -> str:
+    """Put the weights of another run into a model, where names and shapes agree; what was taken.
+
+    Raises:
+        ValueError: no trained run, or none of its weights fits.
+    """
+    theirs = dict(Run(path).model(device="cpu").named_parameters())
+    mine = dict(model.named_parameters())
+    fits = [n for n, p in mine.items() if n in theirs and theirs[n].shape == p.shape]
+    if not fits:
+        raise ValueError(f"training.init: no weights of {path} fit into this network")
+    with torch.no_grad():
+        for name in fits:
+            mine[name].copy_(theirs[name])
+    return f"begins with {len(fits)} of {len(mine)} tensors of weights from {path}"
+
+
 def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
     """The network of `build_diffusion`.
 
@@ -37,12 +56,18 @@ def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
     assert config.facts is not None
     facts = config.facts
     make = tables.bound("network", config.network)
+    # It is told how examples were changed if it can be.
+    width = getattr(augment_of(config), "width", 0)
+    told = {"augmentations": width} if width else {}
+    if told and "augmentations" not in inspect.signature(make).parameters:
+        name = config.network.get("kind")
+        raise ValueError(f"network {name} cannot be told of training.augment; set condition false")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         # A network may fit its size to the number of examples.
         sized = "num_rows" in inspect.signature(make).parameters
         rows = {"num_rows": facts.num_train} if sized else {}
-        return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows)
+        return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows, **told)
 
 
 def build_loss(config: RunConfig) -> DiffusionLoss:
@@ -53,6 +78,7 @@ def build_loss(config: RunConfig) -> DiffusionLoss:
         tables.bound("times", training.times, "training.times"),
         None if training.weight is None else tables.bound("weight", training.weight),
         build_conditions(config),
+        augment_of(config),
     )
 
 
@@ -69,6 +95,12 @@ def held_out_conditions(config: RunConfig) -> Conditions:
     if config.factor is None:
         return labels()
     return low_resolution(config.factor, noise=0, dropout=0)
+
+
+def augment_of(config: RunConfig) -> Any:
+    """What changes the examples, or None."""
+    choice = config.training.augment
+    return None if choice is None else tables.bound("augment", choice, "training.augment")()
 
 
 def build_averages(config: RunConfig, model: GaussianDiffusion) -> dict[str, EMA]:

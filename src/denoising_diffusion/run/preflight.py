@@ -1,6 +1,5 @@
 """What is checked before anything is written: that a run can come to its end on this machine."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,17 +8,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from denoising_diffusion import distributed, tables
+from denoising_diffusion import distributed, memory, tables
 from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.memory import size
 from denoising_diffusion.run.build import (
     build_averages,
     build_diffusion,
     build_loss,
     build_network,
     count_parameters,
+    take_over,
 )
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
@@ -60,30 +61,38 @@ def preflight(
     config = replace(config, facts=facts_of(seen))
     _check_buildable(config, device)
     model = build_diffusion(config)
+    begin = [take_over(model, config.training.init)] if config.training.init else []
     build_averages(config, model)
     assert config.facts is not None
     config = replace(config, facts=replace(config.facts, parameters=count_parameters(model)))
     request = _check_sampling(config, data, out, evaluate)
-    memory = _check_memory(config, model, seen, device)
+    needed = _check_memory(config, model, seen, device)
     disk = _check_disk(config, out, request)
     report = [
         *data.notes,
-        _about(config),
+        _about(config, model),
+        *begin,
         request.text,
-        f"about {memory} of memory, {disk} of disk",
+        f"about {needed} of memory, {disk} of disk",
     ]
     return Preflight(config, model.to(device), report)
 
 
-def _about(config: RunConfig) -> str:
+def _about(config: RunConfig, model: GaussianDiffusion) -> str:
     facts = config.facts
     assert facts is not None
     classes = f", {len(facts.class_names)} classes" if facts.class_names else ""
     shape = " × ".join(map(str, facts.shape))
     return (
         f"{facts.num_train:,} {facts.kind} of shape {shape}{classes} to learn from, "
-        f"{facts.parameters:,} parameters, {config.total_steps:,} steps"
+        f"{facts.parameters:,} parameters{_levels(model)}, {config.total_steps:,} steps"
     )
+
+
+def _levels(model: GaussianDiffusion) -> str:
+    """What a network tells of its levels, if it has any."""
+    widths = getattr(model.denoise_fn, "widths", None)
+    return f" on {len(widths)} levels of {', '.join(map(str, widths))} channels" if widths else ""
 
 
 def _check_buildable(config: RunConfig, device: torch.device) -> None:
@@ -100,8 +109,8 @@ def _check_buildable(config: RunConfig, device: torch.device) -> None:
     need, there = _state(config, count), available_memory(device)
     if need > there:
         raise ValueError(
-            f"network has {count:,} parameters, which need {_size(need)} of memory to train, "
-            f"{_size(there)} are free; take a smaller one"
+            f"network has {count:,} parameters, which need {size(need)} of memory to train, "
+            f"{size(there)} are free; take a smaller one"
         )
 
 
@@ -140,12 +149,12 @@ def _check_memory(
     batch = -(-config.training.batch_size // distributed.world_size())
     need, there = state + row * batch, available_memory(device)
     if need <= there:
-        return _size(need)
+        return size(need)
     fits = (there - state) // row if row else 0
     remedy = f"take a --batch-size of at most {fits:,}" if fits > 0 else "take a smaller network"
     raise ValueError(
-        f"training with a batch_size of {batch:,} needs about {_size(need)} of memory, "
-        f"{_size(there)} are free; {remedy}"
+        f"training with a batch_size of {batch:,} needs about {size(need)} of memory, "
+        f"{size(there)} are free; {remedy}"
     )
 
 
@@ -175,16 +184,7 @@ def available_memory(device: torch.device) -> int:
     """Bytes that can be had: free on the GPU, or available to this process on the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits += [int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line]
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        limits += [int(limit) - used] if limit.isdigit() else []
-    except (OSError, ValueError):  # another system, which tells less
-        pass
-    return min(limits)
+    return memory.available()
 
 
 def check_room(shape: tuple[int, ...], num: int) -> None:
@@ -197,7 +197,7 @@ def check_room(shape: tuple[int, ...], num: int) -> None:
     there = available_memory(torch.device("cpu"))
     if num * row > there:
         raise ValueError(
-            f"num must be at most {there // row:,} here, which {_size(there)} of free memory take, "
+            f"num must be at most {there // row:,} here, which {size(there)} of free memory take, "
             f"got {num:,}"
         )
 
@@ -214,10 +214,6 @@ def _check_disk(config: RunConfig, out: Path, request: _Request) -> str:
     free = shutil.disk_usage(there).free
     if need > free:
         raise ValueError(
-            f"{out}: the run needs about {_size(need)} of disk, {_size(free)} are free there"
+            f"{out}: the run needs about {size(need)} of disk, {size(free)} are free there"
         )
-    return _size(need)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+    return size(need)

@@ -11,6 +11,8 @@ from denoising_diffusion.files import read_json
 from denoising_diffusion.recipes import FILE, recipe
 from denoising_diffusion.strict_json import merge, read_config
 
+_NEEDED = {"points": "FILE.csv or FILE.npy", "folder": "a folder of pictures"}
+
 
 def base_configuration(name: str, file: Path | None) -> RunConfig:
     """The recipe of this name, with the keys of a JSON file laid over it.
@@ -48,7 +50,8 @@ def settled(config: RunConfig, data: Path | None, file: Path | None = None) -> R
     """
     path = config.data.get("path") if data is None else str(data)
     if path == FILE:
-        raise ValueError(f"the recipe {config.recipe} needs --data FILE.csv or FILE.npy")
+        name = tables.name_of(config.data, "data.name")
+        raise ValueError(f"the recipe {config.recipe} needs --data, {_NEEDED.get(name, 'a path')}")
     if not isinstance(path, str):
         return config  # what is no path is refused where the data is read
     if "\0" in path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device
+from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device, take_over
 from denoising_diffusion.run.convergence import still_falling
 from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
@@ -108,7 +108,10 @@ def resume_run(
         with distributed.processes(place.type):
             if run.facts.fingerprint != run.data.fingerprint:
                 raise ValueError(f"the data of {run.path} has changed since the run began")
-            model = build_diffusion(run.config).to(place)
+            model = build_diffusion(run.config)
+            if run.config.training.init and not run.checkpoint_file.exists():
+                take_over(model, run.config.training.init)
+            model = model.to(place)
             lock.enter_context(distributed.alone(run.path))
             if epochs is not None or config != run.config:
                 _change(run, model, config, epochs)
