@@ -13,7 +13,7 @@ ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"},
-    {"diffusion", "samplers", "loss", "training"},
+    {"diffusion", "samplers", "loss", "training", "super_resolution"},
     {"metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
@@ -29,6 +29,7 @@ BESIDE = {
     ("guidance", "checks"),
     ("config", "tables"),
     ("loss", "diffusion"),
+    ("super_resolution", "loss"),
     ("metrics", "data"),
 }
 
