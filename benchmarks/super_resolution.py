@@ -6,7 +6,7 @@ Steps, all of them without a name, each of which prints a line of JSON:
 
 - sr: trains `numbers-sr` and scores it, as `ddpm train` does.
 - regression: the same network, trained as long to answer with the mean, in place of samples.
-- low: MNIST pooled to 7×7 as IDX files, and the recipe `numbers` trained on it.
+- low: trains `numbers-low`.
 - cascade: the Fréchet distance of what `low` draws and `numbers-sr` enlarges, at several levels of
   noise, and that of enlarged test pictures.
 - direct: that of `ddpm train numbers`, whose run is looked for in FOLDER/numbers.
@@ -36,12 +36,9 @@ from denoising_diffusion import (
 )
 from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import PER_INPUT, Sampling
-from denoising_diffusion.data.idx import PARTS
-from denoising_diffusion.files import write
 from denoising_diffusion.kinds.enlarged import enlarged_scores
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.metrics.judge import judge
-from denoising_diffusion.report import to_uint8
 from denoising_diffusion.run.build import build_network
 from denoising_diffusion.run.draw import completed, draw
 from denoising_diffusion.run.inputs import Inputs, of_pictures
@@ -102,33 +99,12 @@ def regression(run: Run) -> dict[str, object]:
 
 
 def trained_low(folder: Path, epochs: int | None) -> Run:
-    """The recipe `numbers`, trained on MNIST made smaller."""
-    place = folder / "low-data"
-    if not (place / PARTS[-1]).exists():
-        place.mkdir(parents=True, exist_ok=True)
-        _write_pooled(place)
-    config = recipe("numbers")
+    """The first model of the cascade, trained."""
+    config = recipe("numbers-low")
     epochs = epochs or config.training.epochs
-    config = replace(
-        config,
-        data={**config.data, "path": str(place.resolve())},
-        training=replace(config.training, epochs=epochs),
-    )
+    config = replace(config, training=replace(config.training, epochs=epochs))
     train_run(config, folder / "numbers-low", evaluate=False, say=print)
     return Run(folder / "numbers-low")
-
-
-def _write_pooled(place: Path) -> None:
-    data = load_dataset("mnist")
-    parts = [whole(data.train), whole(data.validation)]
-    train = [torch.cat(both) for both in zip(*parts, strict=True)]
-    for (x, labels), names in zip(
-        (train, whole(data.reference)), (PARTS[:2], PARTS[2:]), strict=True
-    ):
-        images = to_uint8(pooled(x, FACTOR))[..., 0]
-        for name, array in zip(names, (images, (labels - 1).numpy().astype(np.uint8)), strict=True):
-            sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
-            write(place / name, bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
 
 
 class Frechet:

@@ -10,11 +10,13 @@ from torch import nn
 
 from denoising_diffusion import GaussianDiffusion, Schedule, cosine_beta_schedule, ddpm, last
 from denoising_diffusion.config import Facts
+from denoising_diffusion.data import load_dataset, whole
 from denoising_diffusion.kinds.enlarged import Enlarged, enlarged_scores
 from denoising_diffusion.loss import DiffusionLoss, held_out_loss
 from denoising_diffusion.metrics.fidelity import psnr, ssim
 from denoising_diffusion.nn.super_resolution import HIDDEN, Given, SuperResolution
 from denoising_diffusion.run.inputs import of_pictures
+from denoising_diffusion.run.prepare import load_data
 from denoising_diffusion.sampling import denoiser, sample
 from denoising_diffusion.seeds import stream
 from denoising_diffusion.super_resolution import bicubic, given, low_resolution, noised, pooled
@@ -50,6 +52,22 @@ def test_pooling_refuses_what_does_not_divide():
         pooled(torch.zeros(1, 1, 8, 8), 1)
     with pytest.raises(ValueError, match=r"label_dropout must lie in \[0, 1\], got 2"):
         low_resolution(2, label_dropout=2)
+
+
+def test_data_made_smaller_is_what_the_first_model_of_a_cascade_learns():
+    data = load_dataset("digits")
+    small = load_data({"name": "digits", "labels": True, "pooled": 2})
+    assert small.shape == (1, 4, 4)
+    assert small.class_names == data.class_names
+    assert small.fingerprint != data.fingerprint
+    for mine, theirs in zip(whole(small.validation), whole(data.validation), strict=True):
+        expected = pooled(theirs, 2) if theirs.ndim == 4 else theirs
+        assert torch.equal(mine, expected)
+    assert small.reference is small.validation
+    with pytest.raises(ValueError, match=r"data.pooled leaves images of 1 × 1"):
+        load_data({"name": "digits", "pooled": 8})
+    with pytest.raises(ValueError, match="factor 3 must divide"):
+        load_data({"name": "digits", "pooled": 3})
 
 
 def test_bicubic_keeps_constants_and_straight_lines():

@@ -157,7 +157,8 @@ class RunConfig:
     recipe: str
     """The recipe it began from."""
     data: dict[str, Any]
-    """What is learned: the name of a data source and its options; with labels false, no classes."""
+    """What is learned: the name of a data source and its options; with labels false, no classes,
+    and with pooled n, images made n times smaller."""
     network: dict[str, Any]
     """The kind of the network and its options."""
     schedule: dict[str, Any] = field(default_factory=lambda: {"kind": "cosine", "timesteps": 100})

@@ -1,10 +1,14 @@
 """Low-resolution pictures: how they are made, and given to a network that enlarges them."""
 
+import hashlib
+from dataclasses import dataclass, replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from denoising_diffusion.checks import checked, finite, integer, number
+from denoising_diffusion.data.rows import Dataset, Rows
 from denoising_diffusion.distributed import drawn
 from denoising_diffusion.guidance import UNLABELLED
 from denoising_diffusion.loss import Batch, Conditions
@@ -36,6 +40,39 @@ def _pooled(x: Tensor, factor: int) -> Tensor:
     # A mean halfway between two levels is just that only when float32's error is rounded away.
     exact = (levels * 2**12).round() / 2**12
     return (exact.round().clamp(0, 255) / 127.5 - 1).to(x.dtype)
+
+
+def made_smaller(data: Dataset, factor: int) -> Dataset:
+    """The data set with its images `pooled`: what the first model of a cascade learns.
+
+    Raises:
+        TypeError, ValueError: no images, or a factor that does not divide their sizes.
+    """
+    text = f"{data.fingerprint} pooled {factor}"
+    test = None if data.test is None else _Pooled(data.test, factor)
+    found = replace(
+        data,
+        train=_Pooled(data.train, factor),
+        validation=_Pooled(data.validation, factor),
+        test=test,
+        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    if any(n < 2 for n in found.shape[1:]):
+        raise ValueError(f"data.pooled leaves images of {found.shape[2]} × {found.shape[1]}")
+    return found
+
+
+@dataclass(frozen=True)
+class _Pooled:
+    rows: Rows
+    factor: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Tensor, /) -> tuple[Tensor, ...]:
+        x, *others = self.rows[rows]
+        return pooled(x, self.factor), *others
 
 
 @checked

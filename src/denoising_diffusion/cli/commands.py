@@ -205,7 +205,8 @@ def _data(data: str | None, source: Path) -> dict[str, Any] | None:
     """
     if data is None:
         return None
-    named = {c.data["name"]: c.data for c in RECIPES.values() if "path" not in c.data}
+    own = (c.data for c in RECIPES.values())
+    named = {d["name"]: d for d in own if not {"path", "pooled"} & d.keys()}
     if data in named or (data in TABLES["data"] and not Path(data).exists()):
         return named.get(data, {"name": data})
     run = Run(source)
@@ -245,6 +246,7 @@ def _info(run: Run) -> None:
         ("recipe", config.recipe),
         ("data", f"{facts.name}, {facts.num_train:,} {facts.kind} of shape {shape}"),
         ("classes", ", ".join(facts.class_names) or "none"),
+        *([("enlarges", f"pictures by {config.factor}")] if config.factor else []),
         ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
         ("predicts", str(config.training.prediction)),
         ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),
