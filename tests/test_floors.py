@@ -11,7 +11,7 @@ from denoising_diffusion.tables import TABLES
 
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
-    {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn"},
+    {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"},
     {"diffusion", "samplers", "loss", "training", "super_resolution"},
     {"metrics", "report", "sampling", "recipes"},

@@ -366,3 +366,36 @@ def test_labels_for_a_net_without_classes():
 def test_an_empty_batch():
     net, none = small(num_classes=2), torch.zeros(0, dtype=torch.long)
     assert net(torch.randn(0, 1, 8, 8), torch.ones(0), none).shape == (0, 1, 8, 8)
+
+
+def test_dropout_drops_between_the_convolutions_of_a_block_in_training_alone():
+    block = ResBlock(8, 8, 16, dropout=0.5)
+    seen = []
+    block.conv.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    x, emb = torch.randn(64, 8, 6, 6), torch.randn(64, 16)
+    block(x, emb)
+    block.eval()(x, emb)
+    dropped, kept = seen
+    gone = dropped == 0
+    assert gone.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert torch.allclose(dropped[~gone], 2 * kept[~gone])
+    network = small(dropout=0.25)
+    rates = {m.p for m in network.modules() if isinstance(m, nn.Dropout)}
+    assert rates == {0.25}
+    assert count(network) == count(small())
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths"),
+    [
+        ((1, 8, 8), (8, 16)),
+        ((1, 20, 64), (8, 16)),
+        ((1, 28, 28), (8, 16, 32)),
+        ((3, 48, 48), (8, 16, 32, 32)),
+        ((3, 500, 500), (8, 16, 32, 32)),
+        ((2, 64), (8, 16, 32, 32)),
+    ],
+)
+def test_levels_follow_from_the_size(shape, widths):
+    network = UNet.for_data(shape, 10, None, model_channels=8, channel_multipliers=())
+    assert network.widths == widths

@@ -166,3 +166,35 @@ def test_rows_that_decode_when_asked_train_like_tensors():
         list(train(model, loss, data, optimizer, steps=7, batch_size=4, seed=3))
         weights.append(model.weight.item())
     assert weights[0] == weights[1]
+
+
+def test_dropout_belongs_to_the_step_and_leaves_the_global_generator_alone():
+    def objects():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(1, 64), nn.Dropout(0.5), nn.Linear(64, 1))
+        return model, torch.optim.SGD(model.parameters(), lr=1e-3)
+
+    def losses(start, steps, model, optimizer):
+        options = {"batch_size": 4, "seed": 3, "start": start, "steps": steps}
+        return [float(s.loss) for s in train(model, loss, DATA, optimizer, **options)]
+
+    whole = losses(0, 8, *objects())
+    parts = objects()
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    first = losses(0, 3, *parts)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(8)
+    assert first + losses(3, 8, *parts) == whole
+
+
+def test_every_step_drops_others():
+    seen = []
+
+    def note(model, batch, generator):
+        seen.append(nn.functional.dropout(torch.ones(64)))
+        return model(batch[0]).mean()
+
+    model, optimizer, _ = objects()
+    list(train(model, note, DATA, optimizer, steps=6, batch_size=2, seed=3))
+    assert len({tuple(row.tolist()) for row in seen}) == 6

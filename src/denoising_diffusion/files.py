@@ -51,11 +51,7 @@ def write(path: str | Path, content: bytes) -> None:
 
 
 def write_parts(path: str | Path, parts: Iterable[bytes]) -> None:
-    """`write` what comes in parts, of which no more than one is kept in memory.
-
-    Raises:
-        OSError: it cannot be written; the error names the path itself.
-    """
+    """`write` what comes in parts, of which no more than one is kept in memory."""
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

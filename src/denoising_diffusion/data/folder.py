@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer, one_of
+from denoising_diffusion.checks import instance, integer, one_of
 from denoising_diffusion.data.classes import classes_of_names, rare
 from denoising_diffusion.data.decoded import decoded
 from denoising_diffusion.data.framing import LARGEST_SIDE, LEAST_SIDE, Wish
@@ -52,7 +52,8 @@ def folder(
     integer("seed", seed, 0)
     if integer("size", size, 0) and not LEAST_SIDE <= size <= LARGEST_SIDE:
         raise ValueError(f"size must lie in {LEAST_SIDE}..{LARGEST_SIDE}, or be 0, got {size}")
-    wish = Wish(size, one_of("fit", fit, ("crop", "pad")), _colour(background))
+    one_of("fit", fit, ("crop", "pad"))
+    wish = Wish(size, fit, _colour("background", background))
     listing = list_pictures(as_path(path))
     found = decoded(listing, wish)
     if (count := len(found.pixels)) < MIN_PICTURES:
@@ -106,16 +107,14 @@ class Pictures(Rows):
         return (x,) if self.labels is None else (x, self.labels[numbers])
 
 
-def _colour(background: str) -> str:
+def _colour(name: str, value: str) -> str:
     from PIL import ImageColor
 
-    if not isinstance(background, str):
-        raise TypeError(f"background must be a colour, got {background!r}")
     try:
-        ImageColor.getrgb(background)
+        ImageColor.getrgb(instance(name, value, str))
     except ValueError:
-        raise ValueError(f"background must be a colour such as white, got {background!r}") from None
-    return background
+        raise ValueError(f"{name} must be a colour such as white, got {value!r}") from None
+    return value
 
 
 def _counts(names: tuple[str, ...], classes: Tensor) -> list[str]:

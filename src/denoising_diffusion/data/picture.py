@@ -1,5 +1,6 @@
 """One picture of the user's: whatever its mode, upright, over a background, cut and resized."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -44,7 +45,8 @@ def read_picture(path: Path, height: int, width: int, fit: Fit, background: str)
     Raises:
         ValueError: the reason why it cannot be read, without its name.
     """
-    return _read(path, lambda image: _pixels(image, height, width, fit, background))
+    wish = {"height": height, "width": width, "fit": fit, "background": background}
+    return _read(path, partial(_pixels, **wish))
 
 
 def _read(path: Path, ask: Any) -> Any:
@@ -71,6 +73,7 @@ def _header(image: "Image") -> Header:
 
     # Not image.getexif(), which decodes a whole .png in search of it.
     turned = Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    turned = turned and image.format != "TIFF"  # whose size is that of the upright picture
     width, height = image.size
     return Header(height, width, image.mode) if turned else Header(width, height, image.mode)
 
@@ -79,6 +82,7 @@ def _pixels(image: "Image", height: int, width: int, fit: Fit, background: str) 
     from PIL import ImageOps
 
     image.draft("RGB", (2 * width, 2 * height))  # a .jpg need not be decoded in full
+    image.load()  # a .tif is turned by that, and says so only afterwards
     upright = ImageOps.exif_transpose(image)
     return np.asarray(_fitted(_flat(upright, background), height, width, fit, background))
 
