@@ -391,3 +391,15 @@ def test_scores_of_samples_whose_errors_are_known():
     mean = -10 * math.log10((2 / 127.5) ** 2 / 3 / 4)
     assert by_key["psnr"].beside["psnr_single"] == pytest.approx(one, abs=0.1)
     assert by_key["psnr"].value == pytest.approx(mean, abs=0.01)
+
+
+def test_the_mean_of_samples_of_the_true_law_is_as_much_better_as_it_must_be():
+    # Truth and 16 samples of one law: squared errors are 2 V of one and (1 + 1 / 16) V of the mean.
+    n, k, size = 40, 16, 16
+    draws = 0.1 * torch.randn(n, k + 1, 1, size, size, generator=stream(0, "law"))
+    scores = enlarged_scores(draws[:, 1:].flatten(0, 1), draws[:, 0], 4)
+    psnrs = next(s for s in scores if s.key == "psnr")
+    expected = 10 * math.log10(2 / (1 + 1 / k))
+    assert psnrs.value - psnrs.beside["psnr_single"] == pytest.approx(expected, abs=0.05)
+    spread = next(s for s in scores if s.key == "spread").value
+    assert spread == pytest.approx(0.1 * 127.5, rel=0.01)
