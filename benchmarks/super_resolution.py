@@ -46,7 +46,7 @@ from denoising_diffusion.run.train import train_run
 from denoising_diffusion.super_resolution import low_resolution, pooled
 
 FACTOR = 4
-LEVELS = (0.0, 0.05, 0.1, 0.2)
+LEVELS = [0.0, 0.05, 0.1, 0.2]
 
 
 def trained(folder: Path, epochs: int | None) -> Run:
@@ -134,15 +134,17 @@ def drawn(run: Run, wish: Sampling, inputs: Inputs | None = None) -> Tensor:
     return run.kind.decode(run.kind.encode(x))
 
 
-def cascade(run: Run, low: Run, num: int, distance: Frechet) -> dict[str, object]:
+def cascade(
+    run: Run, low: Run, num: int, levels: list[float], distance: Frechet
+) -> dict[str, object]:
     """Distances of enlarged samples at several levels of noise, and of enlarged test pictures."""
     small = drawn(low, replace(low.config.sampling, num=num))
     choice = torch.randperm(len(distance.test[0]), generator=stream(0, "choice"))[:num]
     real = pooled(distance.test[0][choice], FACTOR)
     found: dict[str, object] = {}
-    for name, pictures, levels in (("cascade", small, LEVELS), ("of test pictures", real, (0.0,))):
+    for name, pictures, each in (("cascade", small, levels), ("of test pictures", real, [0.0])):
         inputs = of_pictures(run.kind, pictures, 1)
-        for level in levels:
+        for level in each:
             own = replace(run.config.sampling, num=num, seed=1)
             x = drawn(run, own, replace(inputs, level=level))
             found[f"{name}, level {level:g}"] = distance(x)
@@ -158,6 +160,7 @@ def main() -> None:
     parser.add_argument("steps", nargs="*", metavar="STEP")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--num", type=int, default=10_000)
+    parser.add_argument("--levels", type=float, nargs="+", default=LEVELS)
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
     if given.threads is not None:
@@ -172,7 +175,8 @@ def main() -> None:
         elif step == "low":
             found = {"trained": str(trained_low(folder, given.epochs).path)}
         elif step == "cascade":
-            found = cascade(sr, Run(folder / "numbers-low"), given.num, Frechet())
+            low = Run(folder / "numbers-low")
+            found = cascade(sr, low, given.num, given.levels, Frechet())
         else:
             run = Run(folder / "numbers")
             found = Frechet()(drawn(run, replace(run.config.sampling, num=given.num)))
