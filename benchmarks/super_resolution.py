@@ -46,7 +46,7 @@ from denoising_diffusion.run.train import train_run
 from denoising_diffusion.super_resolution import low_resolution, pooled
 
 FACTOR = 4
-LEVELS = [0.0, 0.05, 0.1, 0.2]
+LEVELS = [0.0, 0.1]
 
 
 def trained(folder: Path, epochs: int | None) -> Run:
