@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=10_000)
     parser.add_argument("--levels", type=float, nargs="+", default=LEVELS)
     parser.add_argument("--threads", type=int)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     for step in given.steps or names:

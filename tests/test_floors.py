@@ -29,6 +29,7 @@ BESIDE = {
     ("guidance", "checks"),
     ("config", "tables"),
     ("loss", "diffusion"),
+    ("super_resolution", "diffusion"),
     ("super_resolution", "loss"),
     ("metrics", "data"),
 }

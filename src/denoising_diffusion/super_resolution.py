@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denoising_diffusion.checks import checked, finite, integer, number
 from denoising_diffusion.data.rows import Dataset, Rows
+from denoising_diffusion.diffusion import DenoiseFn
 from denoising_diffusion.distributed import drawn
 from denoising_diffusion.guidance import UNLABELLED
 from denoising_diffusion.loss import Batch, Conditions
@@ -137,20 +138,19 @@ def low_resolution(
 
 
 def given(
-    network: torch.nn.Module, low: Tensor, level: float = 0.0, labels: Tensor | None = None
+    network: DenoiseFn, low: Tensor, level: float = 0.0, labels: Tensor | None = None
 ) -> Given:
     """The network with these pictures (n, c, h, w) bound as the labels 1..n; 0 is none given.
 
     Args:
         network: a `SuperResolution`.
-        low: as `pooled` makes them, noised already as far as the level says.
+        low: as `pooled` makes them, noised already as far as the level says, on its device.
         level: of the noise in them, in [0, 1).
         labels: (n,), for a network with classes.
     """
-    device = next(network.parameters()).device
-    levels = torch.full((1 + len(low),), number("level", level, "[0, 1)"))
+    levels = torch.full((1 + len(low),), number("level", level, "[0, 1)"), device=low.device)
     levels[0] = HIDDEN
     parts = [F.pad(low, (0, 0, 0, 0, 0, 0, 1, 0)), levels]
     if labels is not None:
-        parts.append(F.pad(labels, (1, 0), value=UNLABELLED))
-    return Given(network, *(p.to(device) for p in parts))
+        parts.append(F.pad(labels.to(low.device), (1, 0), value=UNLABELLED))
+    return Given(network, *parts)

@@ -1,6 +1,6 @@
 """A U-Net that enlarges pictures: it sees a low-resolution picture beside x_t."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self, Unpack
 
 import torch
@@ -66,7 +66,7 @@ class SuperResolution(UNet):
         seed_init(self.level_embedding)
 
     @classmethod
-    def for_data(
+    def for_data(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
         data_shape: Sequence[int],
         num_timesteps: int,
@@ -134,11 +134,11 @@ class Given(nn.Module):
     nothing given.
 
     Args:
-        network: called as (x, t, *conditions).
+        network: called as (x, t, *conditions), such as a module.
         conditions: each (1 + n, ...), on the network's device, row 0 being that of nothing given.
     """
 
-    def __init__(self, network: nn.Module, *conditions: Tensor) -> None:
+    def __init__(self, network: Callable[..., Tensor], *conditions: Tensor) -> None:
         super().__init__()
         self.network, self.conditions = network, conditions
 

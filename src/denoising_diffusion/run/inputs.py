@@ -77,7 +77,8 @@ class Inputs:
             streams = (stream(seed, "low-resolution", i) for i in range(self.num))
             noise = torch.stack([torch.randn(low.shape[1:], generator=g) for g in streams])
             low = noised(low, torch.full((self.num,), self.level), noise)
-        network = given(model.denoise_fn, low, self.level, labels)
+        device = next(model.parameters(), low).device
+        network = given(model.denoise_fn, low.to(device), self.level, labels)
         enlarging = GaussianDiffusion(
             model.schedule, model.data_shape, network, model.prediction, model.clip
         )
