@@ -14,7 +14,7 @@ FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
     | {"interpolation", "dequantisation"},
-    {"diffusion", "samplers", "loss", "training"},
+    {"diffusion", "samplers", "loss", "training", "super_resolution"},
     {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
@@ -31,6 +31,8 @@ BESIDE = {
     ("guidance", "checks"),
     ("config", "tables"),
     ("loss", "diffusion"),
+    ("super_resolution", "diffusion"),
+    ("super_resolution", "loss"),
     ("metrics", "data"),
 }
 

@@ -52,7 +52,9 @@ from .metrics import nearest as nearest
 from .metrics import nearest_distance as nearest_distance
 from .metrics import precision_recall as precision_recall
 from .metrics import proportion_error as proportion_error
+from .metrics import psnr as psnr
 from .metrics import sliced_wasserstein as sliced_wasserstein
+from .metrics import ssim as ssim
 from .nn import MLP as MLP
 from .nn import ConditionalChain as ConditionalChain
 from .nn import ConditionalSkipConnection as ConditionalSkipConnection
@@ -60,6 +62,7 @@ from .nn import LeNet5 as LeNet5
 from .nn import Parallel as Parallel
 from .nn import ResBlock as ResBlock
 from .nn import SmallClassifier as SmallClassifier
+from .nn import SuperResolution as SuperResolution
 from .nn import UNet as UNet
 from .nn import UNetConditioned as UNetConditioned
 from .nn import UNetFixed as UNetFixed
@@ -92,6 +95,9 @@ from .schedule import cosine_beta_schedule as cosine_beta_schedule
 from .schedule import linear_beta_schedule as linear_beta_schedule
 from .seeds import SampleNoise as SampleNoise
 from .seeds import stream as stream
+from .super_resolution import bicubic as bicubic
+from .super_resolution import low_resolution as low_resolution
+from .super_resolution import pooled as pooled
 from .tables import register as register
 from .training import TrainStep as TrainStep
 from .training import train as train

@@ -1,5 +1,7 @@
 """Metrics of features, neighbours and classes, and of how clouds of points lie."""
 
+from denoising_diffusion.metrics.fidelity import psnr as psnr
+from denoising_diffusion.metrics.fidelity import ssim as ssim
 from denoising_diffusion.metrics.frechet import FeatureStatistics as FeatureStatistics
 from denoising_diffusion.metrics.frechet import FrechetEstimate as FrechetEstimate
 from denoising_diffusion.metrics.frechet import frechet_distance as frechet_distance

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 
 from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
@@ -27,6 +28,7 @@ from denoising_diffusion.run.draw import (
     parts_of,
 )
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.inputs import Inputs, shown_inputs
 from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.seeds import stream
 
@@ -73,8 +75,17 @@ class Drawn:
     made: list[Path]
 
 
-def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "auto") -> Drawn:
+def sample_run(
+    run: Run,
+    wish: Sampling,
+    outputs: Outputs,
+    *,
+    device: str = "auto",
+    inputs: Inputs | None = None,
+) -> Drawn:
     """Draw samples from a run and write them; what is there already, of the same, stays.
+
+    A super-resolution run needs the inputs that they are drawn from.
 
     Raises:
         ValueError: bad options, an unknown suffix, no run, or another command that is writing.
@@ -89,26 +100,30 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
     _check_suffix(outputs.out, run.kind.suffixes)
     _check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
-    of = origin(run, model, wish)
-    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish)}.png", of)
+    of = origin(run, model, wish, inputs)
+    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish, inputs)}.png", of)
     wanted = {out: of}
     if outputs.gif is not None:
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
-            frames = frames_of(run, model, wish, outputs.gif_of)
+            frames = frames_of(run, model, wish, outputs.gif_of, inputs)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
-            draw_file(run, model, wish, out)
+            draw_file(run, model, wish, out, inputs)
         elif out in missing and out.suffix != ".png" and distributed.is_main():
             x = draw(run, model, wish)
             run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
         elif out in missing and distributed.is_main():
             _show_behind(run)
-            picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
+            picture = _picture(run, wish, draw(run, model, wish, inputs), inputs)
             run.artefacts.put(out, as_png(picture), of)
     return Drawn(list(wanted), missing)
+
+
+def _picture(run: Run, wish: Sampling, x: Tensor, inputs: Inputs | None) -> "Image":
+    return inputs.picture(x) if inputs else run.kind.picture(x, names_of(run, wish))
 
 
 def _show_behind(run: Run) -> None:
@@ -236,7 +251,8 @@ def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     """A picture of a few samples while training goes on."""
     run.kind.show_behind(run.data)
     wish = small(run, preview=True)
-    picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
+    inputs = shown_inputs(run, wish.num or 0)
+    picture = _picture(run, wish, draw(run, model, wish, inputs), inputs)
     write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
 
 
@@ -251,7 +267,9 @@ def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
 
 
 def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
-    return {**origin(run, model, small(run, preview=False)), "picture": "run"}
+    wish = small(run, preview=False)
+    inputs = shown_inputs(run, wish.num or 0)
+    return {**origin(run, model, wish, inputs), "picture": "run"}
 
 
 def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
@@ -259,14 +277,15 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     of = _pictures_origin(run, model)
     run.kind.show_behind(run.data)
     wish = small(run, preview=False)
-    steps = list(walked(run, model, wish))
-    names = names_of(run, wish)
+    inputs = shown_inputs(run, wish.num or 0)
+    steps = list(walked(run, model, wish, inputs))
+    names = names_of(run, wish, inputs)
     made: Mapping[str, Image | list[Image]] = {
         "history.png": plot_history(run.history.read(), _held_out(run)),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),
-        _LAST: run.kind.picture(steps[-1].x, names),
+        _LAST: _picture(run, wish, steps[-1].x, inputs),
     }
     for name, picture in made.items():
         frames = isinstance(picture, list)
