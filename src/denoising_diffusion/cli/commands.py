@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
@@ -206,34 +206,23 @@ def _evaluate(command: Evaluate) -> None:
     from denoising_diffusion import distributed
     from denoising_diffusion.kinds import Scoring
     from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.likelihood import evaluate_likelihood
     from denoising_diffusion.run.score import evaluate_file, evaluate_run
 
     how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
     single = command.source.is_dir() and not Run(command.source).exists
-    if command.likelihood:
-        found = _likelihood(command, how == Scoring())
-    elif command.source.suffix == ".npz" or single:
+    if not command.likelihood and (command.source.suffix == ".npz" or single):
         if command.sampling != Sampling():
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
     else:
+        score = evaluate_likelihood if command.likelihood else evaluate_run
         device = pick_device(command.device)
-        found = evaluate_run(
+        found = score(
             Run(command.source), command.sampling, _data(command.data, command.source), how, device
         )
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
-
-
-def _likelihood(command: Evaluate, plain: bool) -> "Evaluation | None":
-    from denoising_diffusion.run.build import pick_device
-    from denoising_diffusion.run.likelihood import evaluate_likelihood
-
-    if not plain:
-        raise ValueError("--likelihood trains no classifiers: it takes no --classic, --lenet-seeds")
-    data = _data(command.data, command.source)
-    device = pick_device(command.device)
-    return evaluate_likelihood(Run(command.source), command.sampling, data, device)
 
 
 def _data(data: str | None, source: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from denoising_diffusion.data.rows import first
 from denoising_diffusion.dequantisation import bits_per_dim, dequantised
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.guidance import Denoiser, bound
+from denoising_diffusion.kinds import Scoring
 from denoising_diffusion.likelihood import STEPS, ode_log_likelihood
 from denoising_diffusion.metrics import Score
 from denoising_diffusion.metrics.score import table, to_json
@@ -41,7 +42,11 @@ class _Bits(NamedTuple):
 
 
 def evaluate_likelihood(
-    run: Run, wish: Sampling, data: dict[str, Any] | None, device: torch.device
+    run: Run,
+    wish: Sampling,
+    data: dict[str, Any] | None,
+    how: Scoring,
+    device: torch.device,
 ) -> Evaluation | None:
     """Bits per dimension of held-out data, and of as much training data beside it.
 
@@ -52,12 +57,15 @@ def evaluate_likelihood(
         run: what is asked.
         wish: its num, seed and average count; the rest must be as the run's own.
         data: another data set, as in a configuration, in place of the run's own.
+        how: of samples alone, so nothing may be asked for here.
         device: where the network runs.
 
     Raises:
-        ValueError: options of sampling, data of another shape or other classes, or too few rows.
+        ValueError: options of sampling or scoring, data of another shape or other classes, or too few rows.
     """
     _check_wish(run, wish)
+    if how != Scoring():
+        raise ValueError("--likelihood trains no classifiers: it takes no --classic, --lenet-seeds")
     compared = run.data if data is None else load_data(data)
     num = _check_data(run, compared, wish.num)
     if not distributed.is_main():

@@ -170,8 +170,7 @@ def _check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
 
 
 def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
-    several = (outputs.strip, outputs.grid or None, outputs.between, outputs.gif)
-    if sum(asked is not None for asked in several) > 1:
+    if sum(map(bool, (outputs.strip, outputs.grid, outputs.between, outputs.gif))) > 1:
         raise ValueError("--strip, --grid, --between and --gif exclude each other")
     if not run.kind.compares:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
