@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
@@ -26,7 +26,6 @@ from denoising_diffusion.strict_json import to_json
 from denoising_diffusion.tables import TABLES
 
 if TYPE_CHECKING:
-    from denoising_diffusion.run.score import Evaluation
     from denoising_diffusion.run.show import Drawn
 
 

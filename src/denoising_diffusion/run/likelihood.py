@@ -61,7 +61,8 @@ def evaluate_likelihood(
         device: where the network runs.
 
     Raises:
-        ValueError: options of sampling or scoring, data of another shape or other classes, or too few rows.
+        ValueError: options of sampling or scoring, data of another shape or other classes, or too
+            few rows.
     """
     _check_wish(run, wish)
     if how != Scoring():
