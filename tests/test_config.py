@@ -30,7 +30,10 @@ def test_json_both_ways_is_the_identity(name):
             {"training": {"max_grad_norm": 0.0}},
             "max_grad_norm must be a finite number above 0, got 0",
         ),
-        ({"network": {"kind": "vit"}}, "network.kind must be one of unet, mlp, got 'vit'"),
+        (
+            {"network": {"kind": "vit"}},
+            "network.kind must be one of unet, mlp, super-resolution, got 'vit'",
+        ),
         ({"sampling": {"eta": 2.0}}, "eta must lie in"),
         ({"sampling": {"steps": 1000}}, "sampling.steps must be at most schedule.timesteps, 100"),
         ({"data": {"name": "digitz"}}, "data.name must be one of digits.*did you mean digits"),
@@ -136,5 +139,7 @@ def test_a_name_can_be_registered_once(monkeypatch):
 
 def test_a_table_is_never_a_path_of_the_users():
     for name in ("os:system", "denoising_diffusion.nn.mlp:MLP", "../mine.py"):
-        with pytest.raises(ValueError, match="network must be one of unet, mlp, got"):
+        with pytest.raises(
+            ValueError, match="network must be one of unet, mlp, super-resolution, got"
+        ):
             tables.bound("network", {"kind": name})

@@ -149,11 +149,11 @@ def test_a_kill_keeps_the_finished_pieces(tmp_path, monkeypatch, small, in_piece
     drawn = []
     original = draw.walk
 
-    def killed(run, model, wish, first, num):
+    def killed(run, model, wish, first, num, inputs):
         if first == 32 and len(drawn) == 2:
             raise KeyboardInterrupt
         drawn.append(first)
-        return original(run, model, wish, first, num)
+        return original(run, model, wish, first, num, inputs)
 
     monkeypatch.setattr(draw, "walk", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -177,7 +177,7 @@ def test_a_kill_keeps_the_finished_pieces(tmp_path, monkeypatch, small, in_piece
 def test_pieces_of_another_request_are_thrown_away(tmp_path, small, in_pieces, stale):
     parts = tmp_path / ".c.npz.parts"
     wanted = {**draw.origin(*small), "batch": 16}
-    draw._prepare(parts, wanted)
+    draw.prepare_parts(parts, wanted)
     request = wanted["request"] | stale.get("request", {})
     (parts / "request.json").write_text(json.dumps(wanted | stale | {"request": request}))
     write(parts / "00000000.npz", as_npz({"x": np.ones((16, 1, 8, 8), np.float32)}))

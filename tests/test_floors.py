@@ -12,9 +12,10 @@ from denoising_diffusion.tables import TABLES
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
-    {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"},
-    {"diffusion", "samplers", "loss", "training"},
-    {"metrics", "report", "sampling", "recipes"},
+    {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
+    | {"interpolation", "dequantisation"},
+    {"diffusion", "samplers", "loss", "training", "super_resolution"},
+    {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
     {"cli"},
@@ -30,6 +31,8 @@ BESIDE = {
     ("guidance", "checks"),
     ("config", "tables"),
     ("loss", "diffusion"),
+    ("super_resolution", "diffusion"),
+    ("super_resolution", "loss"),
     ("metrics", "data"),
 }
 

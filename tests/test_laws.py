@@ -10,7 +10,7 @@ from torch import nn
 import denoising_diffusion as dd
 from denoising_diffusion import loss as losses
 from denoising_diffusion.data.curves import SPIRAL, Arc
-from denoising_diffusion.edm import edm_prediction, edm_schedule, log_normal_times
+from denoising_diffusion.edm import edm_prediction, edm_schedule, edm_weight, log_normal_times
 from denoising_diffusion.ema import warmed_up
 from denoising_diffusion.metrics import FrechetEstimate, Memorisation, judge
 from denoising_diffusion.metrics.points import closest_on_curve
@@ -213,3 +213,33 @@ def test_edm_is_that_of_the_paper_without_options():
 def test_only_a_diffusion_model_starts():
     with pytest.raises(TypeError, match="d must be a GaussianDiffusion, got Linear"):
         start(nn.Linear(2, 2), 3, 0)
+
+
+def test_the_last_log_snr_of_a_schedule_is_found_whatever_it_was_rounded_to():
+    schedule = cosine(timesteps=50)
+    last = schedule.log_snr[-1]
+    for near in (last, last - 1e-13, last * (1 + 1e-14)):
+        assert float(schedule.time(near)) <= 50
+        assert float(schedule.time(near)) == pytest.approx(50, abs=1e-9)
+
+
+def test_two_samples_have_a_covariance():
+    found = dd.FeatureStatistics.from_features(torch.tensor([[0.0, 2.0], [2.0, -2.0]]))
+    assert found.covariance.tolist() == [[2.0, -4.0], [-4.0, 8.0]]
+
+
+def test_defaults_are_those_that_are_told():
+    log_snr = torch.tensor([-1.0, 0.5], dtype=torch.float64)
+    assert torch.equal(edm_weight(log_snr), edm_weight(log_snr, sigma_data=0.5))
+    drawn = [torch.rand(3, generator=dd.stream(4, "x", *index)) for index in ((), (0,), (1,))]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    a, b = torch.randn(2, 40, 3, generator=dd.stream(0, "laws"))
+    assert dd.density_coverage(a, b) == dd.density_coverage(a, b, k=5)
+    assert dd.density_coverage(a, b) != dd.density_coverage(a, b, k=6)
+
+
+@pytest.mark.parametrize("value", [1e71, -1e71])
+def test_features_whose_fourth_powers_overflow_are_refused(value):
+    with pytest.raises(ValueError, match="features must hold numbers of at most 1e"):
+        dd.FeatureStatistics.from_features(torch.tensor([[0.0], [value]], dtype=torch.float64))

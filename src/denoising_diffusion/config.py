@@ -22,6 +22,10 @@ def _count(name: str, value: int, low: int = 1) -> int:
     return integer(name, integer(name, value, low), high=MOST)
 
 
+PER_INPUT = 16
+"""Samples of each of the pictures that a super-resolution run is scored with."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How the network is trained."""
@@ -50,7 +54,8 @@ class TrainingConfig:
     augment: Choice | None = None
     """Changed copies of the data; null for none."""
     label_dropout: float = 0.0
-    """The share of labels hidden in training, so that the model can also go without them."""
+    """The share of labels, and of pictures to enlarge, hidden in training, so that the model can
+    also go without them."""
     ema_decay: float | None = None
     """The limit of the decay of the averaged weights; null for none."""
     averages: tuple[str, ...] = ()
@@ -162,7 +167,8 @@ class RunConfig:
     recipe: str
     """The recipe it began from."""
     data: dict[str, Any]
-    """What is learned: the name of a data source and its options; with labels false, no classes."""
+    """What is learned: the name of a data source and its options; with labels false, no classes,
+    and with pooled n, images made n times smaller."""
     network: dict[str, Any]
     """The kind of the network and its options."""
     schedule: dict[str, Any] = field(default_factory=lambda: {"kind": "cosine", "timesteps": 100})
@@ -187,6 +193,12 @@ class RunConfig:
                 f"sampling.steps must be at most schedule.timesteps, {timesteps}, "
                 f"got {self.sampling.steps}"
             )
+
+    @property
+    def factor(self) -> int | None:
+        """How many times pictures are enlarged that samples are drawn from; None for none."""
+        enlarges = tables.name_of(self.network, "network.kind") == "super-resolution"
+        return integer("network.factor", self.network.get("factor"), 2) if enlarges else None
 
     @property
     def epoch_size(self) -> int:

@@ -20,8 +20,8 @@ Batch = tuple[Tensor, ...]
 Times = Callable[[Schedule, int, torch.Generator], Tensor]
 """(schedule, n, generator) -> n times in (0, T], on the host."""
 
-Conditions = Callable[[Batch, torch.Generator], tuple[Tensor, ...]]
-"""(batch, generator) -> what the network is called with beside x and t, each (b, ...)."""
+Conditions = Callable[[Batch, torch.Generator], tuple[Tensor | None, ...]]
+"""(batch, generator) -> what the network is called with beside x and t, each (b, ...) or None."""
 
 Weight = Callable[[Tensor], Tensor]
 """ln(alpha² / sigma²) (b,), float64 on the host -> the weight of the squared error of x_start."""
@@ -97,7 +97,8 @@ class DiffusionLoss:
             tensor("the answer of augment", x, *batch[0].shape)
         t = drawn(len(x), lambda n: self._times(d.schedule, n, generator))
         noise = drawn(len(x), lambda n: torch.randn(n, *x.shape[1:], generator=generator))
-        conditions = sequence("the answer of conditions", self.conditions(batch, generator))
+        shown = self.conditions((x, *batch[1:]), generator)
+        conditions = sequence("the answer of conditions", shown)
         if codes is not None:
             conditions = (*(conditions or (None,)), codes)
         losses = d.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
@@ -115,7 +116,12 @@ class DiffusionLoss:
 @checked
 @torch.no_grad()
 def held_out_loss(
-    model: GaussianDiffusion, data: Rows, error: Loss = squared_error, *, rows: Count = 1000
+    model: GaussianDiffusion,
+    data: Rows,
+    error: Loss = squared_error,
+    *,
+    rows: Count = 1000,
+    conditions: Conditions | None = None,
 ) -> float:
     """The mean unweighted loss on held-out data, over draws of (t, noise) that never change.
 
@@ -127,6 +133,7 @@ def held_out_loss(
         data: rows (x, *conditions).
         error: as in `DiffusionLoss`.
         rows: examples at a time.
+        conditions: as in `DiffusionLoss`; all that follows x in a row without it.
 
     Raises:
         TypeError: arguments of other types.
@@ -141,8 +148,10 @@ def held_out_loss(
     total = 0.0
     for i in range(rank(), count, step):
         part = torch.arange(i, min(i + step, count), world_size())
-        x, *conditions = data[part]
-        losses = model.p_losses(x, t[part], noise[part].to(x.device), *conditions, loss=error)
+        x, *given = data[part]
+        if conditions is not None:
+            given = sequence("the answer of conditions", conditions((x, *given), generator))
+        losses = model.p_losses(x, t[part], noise[part].to(x.device), *given, loss=error)
         total += losses.double().sum().item()
     return all_sum(torch.tensor(total, dtype=torch.float64)).item() / count
 

@@ -23,6 +23,7 @@ TABLES: dict[str, dict[str, Target]] = {
     "network": {
         "unet": "nn.unet:UNet.for_data",
         "mlp": "nn.mlp:MLP.for_data",
+        "super-resolution": "nn.super_resolution:SuperResolution.for_data",
     },
     # (**options) -> a Schedule
     "schedule": {

@@ -55,6 +55,8 @@ class Train:
     a folder of IDX files for numbers."""
     size: Annotated[int | None, arg(metavar="N")] = None
     """--data.size: pixels of the short side that your own pictures are brought to."""
+    super_resolution: Annotated[int | None, arg(metavar="FACTOR")] = None
+    """Learn to enlarge pictures by this factor, 2 or more, instead of drawing them from nothing."""
     label_column: Annotated[str | None, arg(metavar="NAME")] = None
     """The column of your own points that holds their classes."""
     init: Annotated[Path | None, arg(metavar="RUN")] = None
@@ -111,6 +113,12 @@ class Sample:
     """How samples are drawn."""
     raw_weights: bool = False
     """--average raw: the weights as trained."""
+    source: Annotated[Path | None, arg(name="from", metavar="PICTURES|FILE.npz")] = None
+    """Of a super-resolution run: what to enlarge; held-out pictures of its data without it."""
+    per_input: Annotated[int | None, arg(metavar="K")] = None
+    """Samples of each picture that is enlarged."""
+    then: Annotated[Path | None, arg(metavar="RUN")] = None
+    """A super-resolution run that enlarges what this run draws."""
     out: Annotated[str | None, arg(metavar="PATH")] = None
     """A .png or .npz file, or a folder for single pictures, which ends in / or is there already;
     RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
@@ -122,6 +130,8 @@ class Sample:
     """Instead of samples: one label at rising guidance, or training data at rising t."""
     grid: Annotated[Literal["label×guidance", "labelxguidance"] | None, arg(metavar=_GRID)] = None
     """Instead of samples: all labels at rising guidance, from the same noise."""
+    between: Annotated[tuple[str, str] | None, arg(metavar="A B")] = None
+    """Instead of samples: a way from A to B, each a picture file of the run's size or a seed."""
     overwrite: bool = False
     """Replace files that exist."""
     threads: Annotated[int | None, arg(metavar="N")] = None
@@ -145,6 +155,8 @@ class Evaluate:
     data: Annotated[str | None, arg(metavar="DATA")] = None
     """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist, kmnist, ...), a
     folder of IDX files or a file such as the run learned from."""
+    likelihood: bool = False
+    """Instead of scoring samples: how likely held-out data are, in bits per dimension."""
     classic: bool = False
     """Add the figures of DenoisingDiffusion.jl, which stretches the grey levels of every image."""
     lenet_seeds: Annotated[int, arg(metavar="N")] = 1

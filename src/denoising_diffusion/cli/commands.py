@@ -17,7 +17,7 @@ from denoising_diffusion.cli.arguments import (
     Settings,
     Train,
 )
-from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
 from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
@@ -66,6 +66,11 @@ def configuration(command: Train) -> RunConfig:
     base = base_configuration(command.recipe, command.config)
     parts = (s.data, s.network, s.schedule)
     data, network, schedule = (json.loads(json.dumps(part)) for part in parts)
+    sampling = s.sampling
+    if command.super_resolution is not None:
+        network |= {"kind": "super-resolution", "factor": command.super_resolution}
+        num = sampling.num and max(PER_INPUT, sampling.num // PER_INPUT * PER_INPUT)
+        sampling = replace(sampling, num=num)
     for key in ("label_column", "size"):
         if getattr(command, key) is not None:
             data[key] = getattr(command, key)
@@ -77,7 +82,7 @@ def configuration(command: Train) -> RunConfig:
         network=network,
         schedule=schedule,
         training=training,
-        sampling=s.sampling,
+        sampling=sampling,
     )
     return settled(config, command.data, command.config)
 
@@ -153,15 +158,19 @@ def _print_result(table: str | None, files: list[Path]) -> None:
 def _sample(command: Sample) -> None:
     from denoising_diffusion import distributed
     from denoising_diffusion.run.build import pick_device
-    from denoising_diffusion.run.show import Outputs, sample_run
+    from denoising_diffusion.run.enlarge import Source, sample_from
+    from denoising_diffusion.run.show import Outputs
     from denoising_diffusion.run.single import sample_folder
 
     device = pick_device(command.device).type
     out = None if command.out is None else Path(command.out)
     run = Run(command.run)
+    source = Source(command.source, command.then, command.per_input)
     if out is not None and (str(command.out).endswith(("/", os.sep)) or out.is_dir()):
         if command.gif or command.strip or command.grid:
             raise ValueError("a folder takes single pictures, and no --gif, --strip or --grid")
+        if source != Source() or run.config.factor is not None:
+            raise ValueError("a folder takes no enlarged pictures; take --out FILE.npz or FILE.png")
         with distributed.processes(device):
             drawn = sample_folder(
                 run, command.sampling, out, overwrite=command.overwrite, device=device
@@ -174,10 +183,11 @@ def _sample(command: Sample) -> None:
         gif_of=command.gif_of,
         strip=command.strip,
         grid=command.grid is not None,
+        between=command.between,
         overwrite=command.overwrite,
     )
     with distributed.processes(device):
-        drawn = sample_run(run, command.sampling, outputs, device=device)
+        drawn = sample_from(run, command.sampling, outputs, source, device=device)
     _print_drawn(drawn)
 
 
@@ -195,17 +205,19 @@ def _evaluate(command: Evaluate) -> None:
     from denoising_diffusion import distributed
     from denoising_diffusion.kinds import Scoring
     from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.likelihood import evaluate_likelihood
     from denoising_diffusion.run.score import evaluate_file, evaluate_run
 
     how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
     single = command.source.is_dir() and not Run(command.source).exists
-    if command.source.suffix == ".npz" or single:
+    if not command.likelihood and (command.source.suffix == ".npz" or single):
         if command.sampling != Sampling():
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
     else:
+        score = evaluate_likelihood if command.likelihood else evaluate_run
         device = pick_device(command.device)
-        found = evaluate_run(
+        found = score(
             Run(command.source), command.sampling, _data(command.data, command.source), how, device
         )
     if found is not None and distributed.is_main():
@@ -219,7 +231,8 @@ def _data(data: str | None, source: Path) -> dict[str, Any] | None:
     """
     if data is None:
         return None
-    named = {c.data["name"]: c.data for c in RECIPES.values() if "path" not in c.data}
+    own = (c.data for c in RECIPES.values())
+    named = {d["name"]: d for d in own if not {"path", "pooled"} & d.keys()}
     if data in named or (data in TABLES["data"] and not Path(data).exists()):
         return named.get(data, {"name": data})
     run = Run(source)
@@ -259,6 +272,7 @@ def _info(run: Run) -> None:
         ("recipe", config.recipe),
         ("data", f"{facts.name}, {facts.num_train:,} {facts.kind} of shape {shape}"),
         ("classes", ", ".join(facts.class_names) or "none"),
+        *([("enlarges", f"pictures by {config.factor}")] if config.factor else []),
         ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
         ("predicts", str(config.training.prediction)),
         ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),

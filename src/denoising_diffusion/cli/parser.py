@@ -86,7 +86,8 @@ def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
             raise ValueError("--label takes one name or more, got none")
     run = Run(command.run if isinstance(command, Sample) else command.source)
     if run.exists:
-        num = None if isinstance(command, Sample) else run.config.sampling.num
+        drawn = isinstance(command, Evaluate) and not command.likelihood
+        num = run.config.sampling.num if drawn else None
         own = replace(run.config.sampling, num=num)
         command = _cli(type(command), name, rest, _default(command, own))
     if command.raw_weights:

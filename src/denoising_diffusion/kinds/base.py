@@ -30,9 +30,9 @@ class Scoring:
     """How samples are scored.
 
     Args:
-        classifiers: for images: how many classifiers, of seeds 0, 1, ...; the distance is the
-            median over them.
-        classic: for images: also DenoisingDiffusion.jl's figures, to compare with its table alone.
+        classifiers: for images with classes: how many classifiers, of seeds 0, 1, ...; the
+            distance is the median over them.
+        classic: likewise: also DenoisingDiffusion.jl's figures, to compare with its table alone.
     """
 
     classifiers: int = 1
@@ -135,6 +135,10 @@ class Kind(ABC):
     def table(self, x: Tensor, names: Names, suffix: str) -> bytes:
         """Samples (n, *shape) in model space as a file of one of the further `suffixes`."""
         raise NotImplementedError
+
+    def levels(self, x: Tensor) -> int | None:
+        """How many grey levels these data (n, *shape) have; None where values are continuous."""
+        return None
 
     def show_behind(self, data: Dataset) -> None:
         """Draw pictures over this data from now on, where the kind can."""

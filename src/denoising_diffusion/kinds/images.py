@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denoising_diffusion.checks import finite
 from denoising_diffusion.data import Dataset
+from denoising_diffusion.dequantisation import grey_levels
 from denoising_diffusion.kinds.arranged import arranged, paired
 from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
 from denoising_diffusion.kinds.image_scores import image_scores
@@ -52,6 +53,9 @@ class Images(Kind):
             )
         return torch.from_numpy(stored.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
 
+    def levels(self, x: Tensor) -> int | None:
+        return grey_levels(x)
+
     def picture(self, x: Tensor, names: Names) -> "Image":
         """As square as it can be: rows of one class, or in order with a name above each image."""
         place = arranged(len(x), names)
@@ -72,8 +76,6 @@ class Images(Kind):
         )
 
     def most(self, data: Dataset) -> int:
-        if not data.labelled:
-            raise ValueError(f"data {data.name} has no classes to train a classifier on")
         return min(len(data.train), len(data.reference))
 
     def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:

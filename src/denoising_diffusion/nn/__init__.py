@@ -18,6 +18,7 @@ from denoising_diffusion.nn.embedding import (
 from denoising_diffusion.nn.embedding import TimeEmbedding as TimeEmbedding
 from denoising_diffusion.nn.init import seed_init as seed_init
 from denoising_diffusion.nn.mlp import MLP as MLP
+from denoising_diffusion.nn.super_resolution import SuperResolution as SuperResolution
 from denoising_diffusion.nn.unet import UNet as UNet
 from denoising_diffusion.nn.unet import UNetConditioned as UNetConditioned
 from denoising_diffusion.nn.unet_fixed import UNetFixed as UNetFixed

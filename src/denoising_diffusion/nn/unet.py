@@ -33,6 +33,15 @@ class UNetOptions(TypedDict, total=False):
     dropout: float
 
 
+def fitted(options: UNetOptions, shape: Sequence[int]) -> dict[str, Any]:
+    """The options for data of this shape, those that are not given filled in."""
+    given: dict[str, Any] = {"model_channels": 16, **options}
+    if given.get("channel_multipliers") == ():
+        halvings = int(math.log2(max(1.0, min(shape[1:]) / 6)))
+        given["channel_multipliers"] = (1, 2, 4, 4)[: max(2, halvings + 1)]
+    return given
+
+
 @checked
 class UNet(Conditional):
     """A U-Net conditioned on the time and, with num_classes, on a label.
@@ -109,6 +118,7 @@ class UNet(Conditional):
         self.time_embedding = unet_time_embedding(num_timesteps, emb)
         self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
         block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
+        self.embedding_width = block_emb
         # Blocks of one's own for images need not know of dims.
         more: dict[str, Any] = {} if dims == 2 else {"dims": dims}
         more |= {"dropout": dropout} if dropout else {}
@@ -154,10 +164,6 @@ class UNet(Conditional):
                 "network unet takes images (c, h, w) or signals (c, length), the data has shape "
                 f"{shape}"
             )
-        given: dict[str, Any] = {"model_channels": 16, **options}
-        if given.get("channel_multipliers") == ():
-            halvings = int(math.log2(max(1.0, min(shape[1:]) / 6)))
-            given["channel_multipliers"] = (1, 2, 4, 4)[: max(2, halvings + 1)]
         return cls(
             shape[0],
             num_timesteps=num_timesteps,
@@ -165,7 +171,7 @@ class UNet(Conditional):
             num_classes=num_classes,
             augmentations=augmentations,
             pad=True,
-            **given,
+            **fitted(options, shape),
         )
 
     def forward(
@@ -188,6 +194,12 @@ class UNet(Conditional):
             A tensor of the shape of x, but with out_channels channels.
         """
         check_data(x, self.in_channels, self.dims, 1 if self.pad else self.divisor)
+        return self.answer(x, self.embedded(x, t, labels, augmentation))
+
+    def embedded(
+        self, x: Tensor, t: Tensor, labels: Tensor | None, augmentation: Tensor | None
+    ) -> Tensor:
+        """The embedding (b, embedding_width) of times, labels and codes of x; see `forward`."""
         tensor("t", t, x.shape[0], holds="numbers")
         emb = self.time_embedding(t)
         labels = check_labels(x, labels, self.num_classes)
@@ -195,6 +207,10 @@ class UNet(Conditional):
             emb = self._combined(emb, self.class_embedding(labels))
         if augmentation is not None:
             emb = emb + self._told(x, augmentation)
+        return emb
+
+    def answer(self, x: Tensor, emb: Tensor) -> Tensor:
+        """The answer to x with this embedding; see `forward`."""
         missing = [-n % self.divisor for n in x.shape[2:]]
         if not any(missing):
             return self.layers(x, emb)

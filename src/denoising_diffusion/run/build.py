@@ -11,8 +11,9 @@ from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.ema import EMA
-from denoising_diffusion.loss import DiffusionLoss, labels
+from denoising_diffusion.loss import Conditions, DiffusionLoss, labels
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.super_resolution import low_resolution
 
 
 def build_diffusion(config: RunConfig) -> GaussianDiffusion:
@@ -76,9 +77,24 @@ def build_loss(config: RunConfig) -> DiffusionLoss:
         tables.bound("loss", training.loss, "training.loss"),
         tables.bound("times", training.times, "training.times"),
         None if training.weight is None else tables.bound("weight", training.weight),
-        labels(training.label_dropout),
+        build_conditions(config),
         augment_of(config),
     )
+
+
+def build_conditions(config: RunConfig) -> Conditions:
+    """What the network is called with beside x and t in training, some of it hidden or noised."""
+    share = config.training.label_dropout
+    if config.factor is None:
+        return labels(share)
+    return low_resolution(config.factor, dropout=share, label_dropout=share)
+
+
+def held_out_conditions(config: RunConfig) -> Conditions:
+    """The same as it is, as the held-out loss wants it."""
+    if config.factor is None:
+        return labels()
+    return low_resolution(config.factor, noise=0, dropout=0)
 
 
 def augment_of(config: RunConfig) -> Any:

@@ -19,20 +19,18 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import (
     as_npz,
     digest_of_tensors,
-    read_json,
     read_npz,
     write,
-    write_json,
 )
 from denoising_diffusion.kinds import Kind
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.progress import progress
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import RAW, Run, weights_prefix
+from denoising_diffusion.run.inputs import Inputs
+from denoising_diffusion.run.pieces import parts_of, piece, prepare_parts, read_piece
 from denoising_diffusion.samplers import Step, time_grid
 from denoising_diffusion.sampling import denoiser, sample
-
-_REQUEST = "request.json"
 
 
 def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
@@ -63,15 +61,22 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
         average=run.average_name(wish.average),
         eta=eta,
     )
-    if not run.kind.num_classes and full.guidance_scale != 1:
+    if not _conditional(run) and full.guidance_scale != 1:
         raise ValueError(f"guidance_scale {full.guidance_scale:g} needs a run with classes")
+    if run.config.factor is not None and run.kind.num_classes and not full.label:
+        full = replace(full, label=(NONE,))  # nobody says what the pictures show
     run.kind.label_rows(full.label, 1)
     _check_unlabelled(run, full)
     return full
 
 
+def _conditional(run: Run) -> bool:
+    """Whether there is anything that guidance could push towards."""
+    return run.kind.num_classes > 0 or run.config.factor is not None
+
+
 def _check_unlabelled(run: Run, wish: Sampling) -> None:
-    if not run.kind.num_classes or run.config.training.label_dropout > 0:
+    if not _conditional(run) or run.config.training.label_dropout > 0:
         return
     if wish.guidance_scale != 1 or NONE in wish.label:
         raise ValueError(
@@ -83,11 +88,11 @@ def _check_unlabelled(run: Run, wish: Sampling) -> None:
 
 def evaluations(run: Run, wish: Sampling) -> int:
     """Rows that the network evaluates per sample; a guided step counts two."""
-    guided = run.kind.num_classes and wish.guidance_scale not in (0, 1)
+    guided = _conditional(run) and wish.guidance_scale not in (0, 1)
     return (wish.steps or 0) * (2 if guided else 1)
 
 
-def file_name(run: Run, wish: Sampling) -> str:
+def file_name(run: Run, wish: Sampling, inputs: Inputs | None = None) -> str:
     """The stem of the default file: all that differs from what the run draws by itself."""
     parts = [wish.sampler, str(wish.steps), f"g{wish.guidance_scale:g}", f"s{wish.seed}"]
     if wish.eta:
@@ -102,21 +107,38 @@ def file_name(run: Run, wish: Sampling) -> str:
         named = "-".join("".join(c if c.isalnum() else "_" for c in n) for n in wish.label)
         short = named if len(named) <= 40 else hashlib.sha256(named.encode()).hexdigest()[:12]
         parts.append(f"label-{short}")
+    if inputs is not None:
+        parts.append(f"from-{hashlib.sha256(json.dumps(inputs.origin).encode()).hexdigest()[:12]}")
     return "-".join(parts)
 
 
-def names_of(run: Run, wish: Sampling) -> list[str] | None:
+def labels_of(run: Run, wish: Sampling, inputs: Inputs | None = None) -> Tensor | None:
+    """The labels of the samples of a completed request, (num,); those of one picture are equal."""
+    if inputs is None:
+        return run.kind.label_rows(wish.label, wish.num or 0)
+    labels = run.kind.label_rows(wish.label, inputs.count)
+    return None if labels is None else labels.repeat_interleave(inputs.per_input)
+
+
+def names_of(run: Run, wish: Sampling, inputs: Inputs | None = None) -> list[str] | None:
     """The class name of every sample of a completed request."""
-    return run.kind.label_names(run.kind.label_rows(wish.label, wish.num or 0))
+    return run.kind.label_names(labels_of(run, wish, inputs))
 
 
 def walk(
-    run: Run, model: GaussianDiffusion, wish: Sampling, first: int = 0, num: int | None = None
+    run: Run,
+    model: GaussianDiffusion,
+    wish: Sampling,
+    first: int = 0,
+    num: int | None = None,
+    inputs: Inputs | None = None,
 ) -> Iterator[Step]:
     """The steps of samples first .. first + num - 1 of a completed request, in model space."""
     assert wish.num is not None and wish.steps is not None
     num = wish.num - first if num is None else num
-    labels = run.kind.label_rows(wish.label, wish.num)
+    labels = labels_of(run, wish, inputs)
+    if inputs is not None:
+        model, labels = inputs.bound(model, wish.seed, labels)
     estimate = denoiser(
         model,
         labels=None if labels is None else labels[first : first + num],
@@ -140,11 +162,14 @@ def walk(
     )
 
 
-def draw(run: Run, model: GaussianDiffusion, wish: Sampling) -> Tensor:
+def draw(
+    run: Run, model: GaussianDiffusion, wish: Sampling, inputs: Inputs | None = None
+) -> Tensor:
     """All samples of a completed request, (num, *data), in model space, on the CPU."""
     rows: list[Tensor] = []
     batch, num = _batch(run, model), wish.num or 0
-    _draw_pieces(run, model, wish, range(0, num, batch), batch, lambda _, x: rows.append(x))
+    pieces = range(0, num, batch)
+    _draw_pieces(run, model, wish, pieces, batch, lambda _, x: rows.append(x), inputs)
     return torch.cat(rows)
 
 
@@ -160,6 +185,7 @@ def _draw_pieces(
     firsts: Sequence[int],
     batch: int,
     done: Callable[[int, Tensor], None],
+    inputs: Inputs | None,
 ) -> None:
     """Draw the samples from each of these numbers on, `batch` at a time; `done` takes them."""
     num = wish.num or 0
@@ -167,7 +193,7 @@ def _draw_pieces(
     def steps() -> Iterator[Step]:
         for first in firsts:
             x = torch.empty(0)
-            for step in walk(run, model, wish, first, min(batch, num - first)):
+            for step in walk(run, model, wish, first, min(batch, num - first), inputs):
                 x = step.x
                 yield step
             done(first, x.cpu())
@@ -176,15 +202,18 @@ def _draw_pieces(
         pass
 
 
-def origin(run: Run, model: GaussianDiffusion, wish: Sampling) -> Origin:
-    """What samples depend on, in terms of JSON: the weights and the completed request."""
+def origin(
+    run: Run, model: GaussianDiffusion, wish: Sampling, inputs: Inputs | None = None
+) -> Origin:
+    """What samples depend on, in terms of JSON: the weights, the completed request, the inputs."""
     # Equal labels are equal samples, however they were asked for.
-    labels = run.kind.label_rows(wish.label, wish.num or 0)
+    labels = labels_of(run, wish, inputs)
     return {
         **weights_of(run, model, wish.average),
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
         "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
+        **({} if inputs is None else inputs.origin),
     }
 
 
@@ -202,6 +231,7 @@ def draw_file(
     model: GaussianDiffusion,
     wish: Sampling,
     out: Path,
+    inputs: Inputs | None = None,
     put: Callable[[Tensor], None] | None = None,
 ) -> None:
     """Draw a completed request into an .npz, or give all samples to `put`, which writes them.
@@ -211,61 +241,32 @@ def draw_file(
     Pieces wait in a folder beside the file, `.NAME.parts`, together with what they depend on; those
     of another model or request are thrown away. Several processes share the pieces.
     """
-    of, batch, num = origin(run, model, wish), _batch(run, model), wish.num or 0
+    of, batch, num = origin(run, model, wish, inputs), _batch(run, model), wish.num or 0
     pieces = list(range(0, num, batch))
     folder = parts_of(out)
     if distributed.is_main():
-        _prepare(folder, {**of, "batch": batch})
+        prepare_parts(folder, {**of, "batch": batch})
     distributed.barrier()
     mine = pieces[distributed.rank() :: distributed.world_size()]
-    missing = [i for i in mine if _read_piece(folder, i, min(batch, num - i)) is None]
+    missing = [i for i in mine if read_piece(folder, i, min(batch, num - i)) is None]
 
     def keep(first: int, x: Tensor) -> None:
-        write(_piece(folder, first), as_npz({"x": x.numpy()}))
+        write(piece(folder, first), as_npz({"x": x.numpy()}))
 
-    _draw_pieces(run, model, wish, missing, batch, keep)
+    _draw_pieces(run, model, wish, missing, batch, keep, inputs)
     distributed.barrier()
     if distributed.is_main():
-        found = [_read_piece(folder, i, min(batch, num - i)) for i in pieces]
+        found = [read_piece(folder, i, min(batch, num - i)) for i in pieces]
         x = torch.cat([x for x in found if x is not None])
         if put is None:
-            run.artefacts.put(out, as_npz(arrays_of(run, wish, x)), of)
+            run.artefacts.put(out, as_npz(arrays_of(run, wish, x, inputs)), of)
         else:
             put(x)
         shutil.rmtree(folder)
     distributed.barrier()
 
 
-def parts_of(out: Path) -> Path:
-    """The folder of the pieces of a file."""
-    return out.with_name(f".{out.name}.parts")
-
-
-def _prepare(folder: Path, wanted: dict[str, Any]) -> None:
-    """An empty folder that tells what belongs in it, or the one that is there if it fits."""
-    try:
-        if read_json(folder / _REQUEST) == wanted:
-            return
-    except ValueError:
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    write_json(folder / _REQUEST, wanted)
-
-
-def _piece(folder: Path, first: int) -> Path:
-    return folder / f"{first:08d}.npz"
-
-
-def _read_piece(folder: Path, first: int, rows: int) -> Tensor | None:
-    try:
-        x = read_npz(_piece(folder, first))["x"]
-    except (ValueError, KeyError):
-        return None
-    return torch.from_numpy(x) if len(x) == rows else None
-
-
-def arrays_of(run: Run, wish: Sampling, x: Tensor) -> dict[str, Any]:
+def arrays_of(run: Run, wish: Sampling, x: Tensor, inputs: Inputs | None = None) -> dict[str, Any]:
     """Samples, labels and seeds as the arrays of an .npz, none of which needs pickling.
 
     `samples` are what the kind of the run keeps: uint8 (n, h, w, c) of images, floats (n, d) in the
@@ -275,7 +276,7 @@ def arrays_of(run: Run, wish: Sampling, x: Tensor) -> dict[str, Any]:
     index = np.arange(len(x), dtype=np.int64)
     seeds = np.stack([np.full_like(index, wish.seed), index], 1)
     arrays: dict[str, Any] = {"samples": run.kind.encode(x), "seeds": seeds}
-    names = names_of(run, wish)
+    names = names_of(run, wish, inputs)
     if names is not None:
         arrays["labels"] = np.array(names)
     return arrays

@@ -135,6 +135,10 @@ class Run:
     @cached_property
     def kind(self) -> "Kind":
         """The kind of its data."""
+        if self.config.factor is not None:
+            from denoising_diffusion.kinds.enlarged import Enlarged
+
+            return Enlarged(self.facts, self.config.factor)
         return tables.resolve("kind", self.facts.kind)(self.facts)
 
     @cached_property

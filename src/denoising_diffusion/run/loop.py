@@ -16,7 +16,7 @@ from denoising_diffusion.data.rows import on_device
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, barrier, is_main, world_size
 from denoising_diffusion.loss import autocast, held_out_loss
-from denoising_diffusion.run.build import build_averages, build_loss
+from denoising_diffusion.run.build import build_averages, build_loss, held_out_conditions
 from denoising_diffusion.run.checkpoint import restore_training_state, training_state
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.prepare import at_precision
@@ -163,7 +163,8 @@ class Trainer:
         self._check_finite()
         model = self.sampling_model.eval()
         with autocast(self.config.precision, self.device):
-            held_out = held_out_loss(model, self.held_out, self.loss.error)
+            conditions = held_out_conditions(self.run.config)
+            held_out = held_out_loss(model, self.held_out, self.loss.error, conditions=conditions)
         loss = torch.stack(self.pending).double().mean().item()
         self.pending = []
         if not is_main():

@@ -16,6 +16,7 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import broadcast_object
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.run.build import build_loss
+from denoising_diffusion.super_resolution import made_smaller
 from denoising_diffusion.training import Batch, BatchLoss, train
 
 
@@ -25,7 +26,9 @@ def load_data(data: Mapping[str, Any]) -> Dataset:
     Raises:
         ValueError: an unknown source, or options that it does not take.
     """
-    return tables.bound("data", {k: v for k, v in data.items() if k != "labels"})()
+    own = {k: v for k, v in data.items() if k not in ("labels", "pooled")}
+    found = tables.bound("data", own)()
+    return found if data.get("pooled") is None else made_smaller(found, data["pooled"])
 
 
 def learned(config: RunConfig, data: Dataset) -> Dataset:

@@ -28,6 +28,7 @@ from denoising_diffusion.run.draw import (
     read_samples,
 )
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.inputs import scored_inputs
 from denoising_diffusion.run.prepare import facts_of, load_data
 from denoising_diffusion.run.single import read_folder
 
@@ -53,12 +54,13 @@ def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Da
         ValueError: the samples could not be compared with the data.
     """
     run.kind.check(data, wish.num or 0)
-    of = origin(run, model, wish)
+    inputs = scored_inputs(run, data, wish.num or 0)
+    of = origin(run, model, wish, inputs)
     key = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
     file = run.samples / f"evaluation-{key[:12]}.npz"
     with distributed.alone(file):
         if not distributed.broadcast_object(run.artefacts.current(file, of)):
-            draw_file(run, model, wish, file)
+            draw_file(run, model, wish, file, inputs)
         elif distributed.is_main():
             shutil.rmtree(parts_of(file), ignore_errors=True)
     return file

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 
 from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png, write
 from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.run import between
 from denoising_diffusion.run.animate import frames_of, walked
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import (
@@ -26,6 +28,7 @@ from denoising_diffusion.run.draw import (
     parts_of,
 )
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.inputs import Inputs, shown_inputs
 from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.seeds import stream
 
@@ -51,6 +54,7 @@ class Outputs:
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
         grid: instead of samples, all labels at rising guidance.
+        between: instead of samples, a way between two ends, each a picture file or a seed.
         overwrite: replace files that exist.
     """
 
@@ -59,6 +63,7 @@ class Outputs:
     gif_of: Literal["state", "estimate", "both"] = "state"
     strip: Literal["guidance", "forward"] | None = None
     grid: bool = False
+    between: tuple[str, str] | None = None
     overwrite: bool = False
 
 
@@ -70,14 +75,23 @@ class Drawn:
     made: list[Path]
 
 
-def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "auto") -> Drawn:
+def sample_run(
+    run: Run,
+    wish: Sampling,
+    outputs: Outputs,
+    *,
+    device: str = "auto",
+    inputs: Inputs | None = None,
+) -> Drawn:
     """Draw samples from a run and write them; what is there already, of the same, stays.
+
+    A super-resolution run needs the inputs that they are drawn from.
 
     Raises:
         ValueError: bad options, an unknown suffix, no run, or another command that is writing.
         FileExistsError: something else is there already and may not be replaced.
     """
-    if outputs.strip is not None or outputs.grid:
+    if outputs.strip is not None or outputs.grid or outputs.between is not None:
         return _compare(run, wish, outputs, device)
     wish = completed(run, wish)
     check_room(run.facts.shape, wish.num or 0)
@@ -86,26 +100,30 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
     _check_suffix(outputs.out, run.kind.suffixes)
     _check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
-    of = origin(run, model, wish)
-    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish)}.png", of)
+    of = origin(run, model, wish, inputs)
+    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish, inputs)}.png", of)
     wanted = {out: of}
     if outputs.gif is not None:
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
-            frames = frames_of(run, model, wish, outputs.gif_of)
+            frames = frames_of(run, model, wish, outputs.gif_of, inputs)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
-            draw_file(run, model, wish, out)
+            draw_file(run, model, wish, out, inputs)
         elif out in missing and out.suffix != ".png" and distributed.is_main():
             x = draw(run, model, wish)
             run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
         elif out in missing and distributed.is_main():
             _show_behind(run)
-            picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
+            picture = _picture(run, wish, draw(run, model, wish, inputs), inputs)
             run.artefacts.put(out, as_png(picture), of)
     return Drawn(list(wanted), missing)
+
+
+def _picture(run: Run, wish: Sampling, x: Tensor, inputs: Inputs | None) -> "Image":
+    return inputs.picture(x) if inputs else run.kind.picture(x, names_of(run, wish))
 
 
 def _show_behind(run: Run) -> None:
@@ -152,19 +170,22 @@ def _check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
 
 
 def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
-    if outputs.gif is not None or (outputs.strip is not None and outputs.grid):
-        raise ValueError("--strip, --grid and --gif exclude each other")
+    if sum(map(bool, (outputs.strip, outputs.grid, outputs.between, outputs.gif))) > 1:
+        raise ValueError("--strip, --grid, --between and --gif exclude each other")
     if not run.kind.compares:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
-    kind = "grid" if outputs.grid else str(outputs.strip)
+    kind = "grid" if outputs.grid else outputs.strip or "between"
+    stem = f"{kind}-s{wish.seed}"
     _check_suffix(outputs.out, (".png",))
     if outputs.strip == "forward":
         of, draw_it = _forward_strip(run, wish)
+    elif outputs.between is not None:
+        of, stem, draw_it = between.strip(run, wish, outputs.between, device)
     else:
         names = wish.label or run.facts.class_names[: None if outputs.grid else 1]
         of, draw_it = _guidance_grid(run, replace(wish, label=tuple(names)), device)
     of["picture"] = kind
-    out = outputs.out or _free(run, run.samples / f"{kind}-s{wish.seed}.png", of)
+    out = outputs.out or _free(run, run.samples / f"{stem}.png", of)
     with _to_make(run, {out: of}, outputs.overwrite) as missing:
         if missing and distributed.is_main():
             run.artefacts.put(out, as_png(draw_it()), of)
@@ -229,7 +250,8 @@ def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     """A picture of a few samples while training goes on."""
     run.kind.show_behind(run.data)
     wish = small(run, preview=True)
-    picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
+    inputs = shown_inputs(run, wish.num or 0)
+    picture = _picture(run, wish, draw(run, model, wish, inputs), inputs)
     write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
 
 
@@ -244,7 +266,9 @@ def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
 
 
 def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
-    return {**origin(run, model, small(run, preview=False)), "picture": "run"}
+    wish = small(run, preview=False)
+    inputs = shown_inputs(run, wish.num or 0)
+    return {**origin(run, model, wish, inputs), "picture": "run"}
 
 
 def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
@@ -252,14 +276,15 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     of = _pictures_origin(run, model)
     run.kind.show_behind(run.data)
     wish = small(run, preview=False)
-    steps = list(walked(run, model, wish))
-    names = names_of(run, wish)
+    inputs = shown_inputs(run, wish.num or 0)
+    steps = list(walked(run, model, wish, inputs))
+    names = names_of(run, wish, inputs)
     made: Mapping[str, Image | list[Image]] = {
         "history.png": plot_history(run.history.read(), _held_out(run)),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),
-        _LAST: run.kind.picture(steps[-1].x, names),
+        _LAST: _picture(run, wish, steps[-1].x, inputs),
     }
     for name, picture in made.items():
         frames = isinstance(picture, list)

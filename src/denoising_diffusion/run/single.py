@@ -51,7 +51,7 @@ def sample_folder(
     with distributed.alone(out):
         made = distributed.broadcast_object(_to_make(run, out, names, of, overwrite))
         if made:
-            draw_file(run, model, wish, out, lambda x: _write(run, out, names, x, of))
+            draw_file(run, model, wish, out, put=lambda x: _write(run, out, names, x, of))
     return Drawn([out], [out] if made else [])
 
 
