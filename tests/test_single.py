@@ -168,7 +168,7 @@ def test_the_commands(run, tmp_path):
     assert done.stderr == "ddpm: pics is there already\n"
     assert "../pics" in json.loads((tmp_path / "run" / "origins.json").read_text())
     done = ddpm(*options, "gif/", "--gif", "a.gif", cwd=tmp_path)
-    assert done.returncode == 2 and "a folder takes single pictures, and no --gif" in done.stderr
+    assert done.returncode == 2 and "a folder takes no --gif" in done.stderr
     done = ddpm("evaluate", "pics", cwd=tmp_path)
     assert done.returncode == 2 and "say with --data what to compare with" in done.stderr
 
