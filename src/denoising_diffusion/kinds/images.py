@@ -66,13 +66,17 @@ class Images(Kind):
             return image_grid(images[by_class], len(names) // len(kinds), row_names=kinds)
         return image_grid(images, columns, names=names if len(names) <= MOST_NAMED else None)
 
+    def columns(self, count: int) -> int:
+        """The columns of a frame of so many images."""
+        return self.num_classes or square(count)
+
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         kept = [steps[i] for i in thin(len(steps))]
         captions = [f"t = {s.t:g}" for s in kept]
         if of == "both":
             pairs = [torch.cat([s.x, s.x_start]) for s in kept]
             return grid_frames(pairs, len(kept[0].x), captions, row_names=("x_t", "x_0"))
-        columns = self.num_classes or square(len(kept[0].x))
+        columns = self.columns(len(kept[0].x))
         return grid_frames([s.x if of == "state" else s.x_start for s in kept], columns, captions)
 
     def most(self, data: Dataset) -> int:
