@@ -61,6 +61,7 @@ CASES = {
     "evaluate": Case(("evaluate", "run", "--num", "50"), (TRAIN,)),
     "train pictures": Case(DIGITS),
     "sample --strip": Case(("sample", "digits", "--strip", "forward"), (DIGITS,)),
+    "sample FOLDER/": Case(("sample", "digits", "--num", "20", "--out", "a/b/"), (DIGITS,)),
     "the cache": Case(("evaluate", "digits", "--num", "40"), (DIGITS,), cold=True),
 }
 

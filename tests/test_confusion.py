@@ -166,8 +166,8 @@ def test_few_pairs_take_few_columns():
 def test_copies_look_alike():
     train = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = memorisation(train[[3, 30]], train, train[:5] + 0.1)
-    grid = np.asarray(pair_grid(train[[3, 30]], train[found.indices], columns=2))[:, -68:]
-    assert np.array_equal(grid[2:34], grid[36:68])
+    grid = np.asarray(pair_grid(train[[3, 30]], train[found.indices], columns=2))[:, -516:]
+    assert np.array_equal(grid[2:258], grid[260:516])
 
 
 def test_pairs_complain():

@@ -1,6 +1,8 @@
 """Exit codes hold whatever the streams, signals and processes do, from the first import on."""
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import signal
@@ -11,6 +13,8 @@ import time
 import pytest
 
 from denoising_diffusion import cli
+from denoising_diffusion.run.loop import is_told
+from denoising_diffusion.run.stop import Interrupted, stop_on_signal
 from test_faults import SMALL
 from test_runs import ddpm
 
@@ -115,6 +119,69 @@ def test_an_interrupt_that_comes_out_as_another_error_is_an_interrupt(monkeypatc
         cli.main(["info", "x"])
     assert end.value.code == 130
     assert capsys.readouterr().err == "ddpm: stopped; the same command goes on from what is saved\n"
+
+
+def test_training_answers_an_interrupt_that_was_swallowed_before_it_began(monkeypatch, capsys):
+    """It saves, however long that takes, and is not ended by the watchdog of the start."""
+
+    def trained(arguments):
+        with contextlib.suppress(KeyboardInterrupt):  # as an import may do
+            signal.raise_signal(signal.SIGINT)
+        with stop_on_signal() as stop:
+            assert stop()
+            time.sleep(0.6)
+            raise Interrupted("stopped after saving step 1")
+
+    ended = []
+    monkeypatch.setattr(cli, "PATIENCE", 0.2)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(cli, "_run", trained)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "x"])
+    assert end.value.code == 130 and ended == []
+    assert capsys.readouterr().err == "ddpm: stopped after saving step 1\n"
+
+
+def test_what_swallows_an_interrupt_outside_training_is_ended(monkeypatch, capsys):
+    def swallowed(arguments):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.6)
+
+    ended = []
+    monkeypatch.setattr(cli, "PATIENCE", 0.2)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(cli, "_run", swallowed)
+    with pytest.raises(SystemExit):
+        cli.main(["info", "x"])
+    assert ended == [130]
+    assert "ddpm: stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 99, 100, 101, 120, 199, 200, 201, 1000, 12_345])
+def test_lines_on_epochs_are_at_most_a_hundred_evenly_spread_and_the_last(epochs):
+    told = [epoch for epoch in range(1, epochs + 1) if is_told(epoch, epochs)]
+    assert len(told) <= 100 and told[-1] == epochs
+    assert epochs > 100 or len(told) == epochs
+    gaps = [b - a for a, b in itertools.pairwise([0, *told])]
+    assert len(set(gaps[:-1])) <= 1 and gaps[-1] <= gaps[0]
+
+
+def test_integers_of_thousands_of_digits_are_refused_in_a_short_line(tmp_path):
+    most, more = "9" * 4300, "9" * 4301
+    (tmp_path / "most.json").write_text(f'{{"training": {{"epochs": {most}}}}}')
+    (tmp_path / "more.json").write_text(f'{{"training": {{"epochs": {more}}}}}')
+    for option, text in (
+        (("--epochs", most), "epochs must be at most 1000000000, got one of 14285 bits"),
+        (("--seed", most), "seed must lie in 0..9223372036854775807, got one of 14285 bits"),
+        (("--epochs", more), "--epochs: no type matching INT could be instantiated from ['9999..."),
+        (("--network.model-channels", more), "--network.model-channels: at most 4300 digits are"),
+        (("--config", "most.json"), "epochs must be at most 1000000000, got one of 14285 bits"),
+        (("--config", "more.json"), "no JSON: an integer of 4,301 digits, at most 4,300 are read"),
+    ):
+        done = ddpm("train", "digits", *option, cwd=tmp_path)
+        assert done.returncode == 2 and text in done.stderr
+        assert len(done.stderr.splitlines()) == 1 and len(done.stderr) < 200
 
 
 def test_a_path_that_cannot_be_written_is_named_without_our_own_files(tmp_path):

@@ -12,9 +12,10 @@ from denoising_diffusion.tables import TABLES
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
-    {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"},
+    {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
+    | {"interpolation", "dequantisation"},
     {"diffusion", "samplers", "loss", "training", "super_resolution"},
-    {"metrics", "report", "sampling", "recipes"},
+    {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
     {"cli"},
@@ -24,6 +25,7 @@ FLOORS = (
 BESIDE = {
     ("seeds", "checks"),
     ("files", "locks"),
+    ("files", "strict_json"),
     ("tables", "checks"),
     ("tables", "strict_json"),
     ("guidance", "checks"),

@@ -14,6 +14,7 @@ from denoising_diffusion.metrics.frechet import (
     frechet_distance,
     frechet_with_error,
 )
+from denoising_diffusion.metrics.kernel import kernel_distance
 from denoising_diffusion.metrics.labels import (
     class_proportions,
     confusion_matrix,
@@ -221,6 +222,7 @@ CALLS = [
         frechet_with_error,
         {"features": X, "reference": STATISTICS, "resamples": 3, "seed": 0},
     ),
+    (kernel_distance, {"features": X, "reference": X}),
     (nearest, {"x": X, "reference": X, "exclude_self": False}),
     (precision_recall, {"features": X, "reference": X, "k": 2}),
     (density_coverage, {"features": X, "reference": X, "k": 2}),

@@ -158,6 +158,21 @@ def test_frames_have_one_size_and_follow_the_walk(tmp_path):
     assert moves[0][0] > 10 and moves[0][1] < -10
 
 
+def test_classes_of_the_users_that_are_called_as_curves_are_are_not_scored_along_them(tmp_path):
+    rows = cloud(600)
+    lines = [f"{x},{y},{'spiral' if i % 2 else 'moons'}" for i, (x, y) in enumerate(rows)]
+    (tmp_path / "mine.csv").write_text("\n".join(["a,b,kind", *lines]))
+    data = load_dataset("points", path=tmp_path / "mine.csv", label_column="kind")
+    kind = Points(facts_of(data))
+    x, labels = whole(data.reference)
+    names = [data.class_names[k - 1] for k in labels.tolist()]
+    found = {s.key: s for s in kind.scores(x, names, data, Scoring()).scores}
+    assert found["arc_histogram_tv"].value is None
+    assert kind.scores(x, None, data, Scoring()).scores  # none of them needs a class
+    kind.show_behind(data)
+    assert kind._data is not None and kind._limits() != ((-2.0, 2.0), (-2.0, 2.0))
+
+
 def test_labelled_points_are_scored_class_by_class(tmp_path):
     torch.manual_seed(0)
     data = load_dataset("patterns", size=6000)

@@ -8,7 +8,7 @@ from PIL import Image
 from denoising_diffusion.files import as_png, write
 from denoising_diffusion.report.confusion import plot_confusion, plot_label_histogram
 from denoising_diffusion.report.gif import thin, write_gif
-from denoising_diffusion.report.history import plot_history
+from denoising_diffusion.report.history import log_ticks, plot_history
 from denoising_diffusion.report.images import grid_frames, image_grid, pair_grid, to_uint8
 from denoising_diffusion.report.lines import plot_lines
 from denoising_diffusion.report.points import (
@@ -96,7 +96,7 @@ def test_to_uint8_rounds_and_cuts():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_tiles_are_where_they_belong(channels):
     images = np.arange(5, dtype=np.uint8).repeat(8 * 8 * channels).reshape(5, 8, 8, channels) * 40
-    grid = image_grid(images, 3)
+    grid = image_grid(images, 3, scale=4)
     assert grid.mode == ("L" if channels == 1 else "RGB")
     assert grid.size == (2 + 3 * 34, 2 + 2 * 34)
     pixels = np.asarray(grid).reshape(grid.height, grid.width, channels)
@@ -111,13 +111,24 @@ def test_pixels_are_enlarged_without_blur():
     image = np.array([[0, 255], [255, 0]], dtype=np.uint8).reshape(1, 2, 2, 1)
     grid = np.asarray(image_grid(image, 1, scale=3, border=0))
     assert np.array_equal(grid, image[0, ..., 0].repeat(3, 0).repeat(3, 1))
-    assert image_grid(np.zeros((1, 28, 28, 1), np.uint8), 1).size == (60, 60)
-    assert image_grid(np.zeros((1, 64, 64, 3), np.uint8), 1).size == (68, 68)
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "columns", "scale"),
+    [(1, 28, 1, 19), (80, 8, 8, 7), (16, 8, 4, 16), (100, 64, 10, 1), (900, 8, 30, 4)],
+)
+def test_pictures_are_large_enough_to_be_looked_at(count, side, columns, scale):
+    rows = count // columns
+    assert scale == 1 or rows * side * scale >= 512
+    assert scale == 1 or rows * side * (scale - 1) < 512 or side * (scale - 1) < 32
+    grid = image_grid(np.zeros((count, side, side, 1), np.uint8), columns)
+    assert grid.size == tuple(2 + n * (side * scale + 2) for n in (columns, rows))
 
 
 def test_names_and_title_take_room_and_leave_the_tiles_alone():
     images = np.zeros((4, 8, 8, 1), np.uint8)
-    plain, named = image_grid(images, 2), image_grid(images, 2, row_names=["a", "b"], title="T")
+    plain = image_grid(images, 2)
+    named = image_grid(images, 2, row_names=["a", "b"], title="T")
     left, top = named.width - plain.width, named.height - plain.height
     assert left > 0 and top > 0
     pixels = np.asarray(named)
@@ -133,7 +144,8 @@ def ink(picture, box):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_short_names_stand_above_their_images(channels):
     images = np.full((5, 8, 8, channels), 200, np.uint8)
-    plain, named = image_grid(images, 3), image_grid(images, 3, names=list("31415"))
+    plain = image_grid(images, 3, scale=4)
+    named = image_grid(images, 3, scale=4, names=list("31415"))
     band = (named.height - plain.height) // 2
     assert named.width == plain.width and band >= 13
     assert not ink(named, (70, 36 + band, 104, named.height))  # after the fifth there is none
@@ -144,7 +156,7 @@ def test_short_names_stand_above_their_images(channels):
         assert (tile == 200).all()
         names = ["3", "1", "4", "1", "5"]
         names[i] = "7"  # which changes nothing but what stands above this image
-        other = np.asarray(image_grid(images, 3, names=names).convert("L"))
+        other = np.asarray(image_grid(images, 3, scale=4, names=names).convert("L"))
         rows, columns = np.nonzero(other != np.asarray(named.convert("L")))
         assert y <= rows.min() and rows.max() < y + band
         assert x <= columns.min() and columns.max() < x + 32
@@ -152,8 +164,9 @@ def test_short_names_stand_above_their_images(channels):
 
 def test_column_names_stand_above_their_columns_below_the_title():
     images = np.full((4, 8, 8, 1), 200, np.uint8)
-    titled = image_grid(images, 2, row_names=["a", "b"], title="T")
-    headed = image_grid(images, 2, row_names=["a", "b"], title="T", column_names=["1", "10"])
+    given = {"scale": 4, "row_names": ["a", "b"], "title": "T"}
+    titled = image_grid(images, 2, **given)
+    headed = image_grid(images, 2, **given, column_names=["1", "10"])
     top, left = headed.height - titled.height, titled.width - 70
     assert headed.width == titled.width and top >= 13
     under_title = titled.height - 70
@@ -165,14 +178,14 @@ def test_column_names_stand_above_their_columns_below_the_title():
         (left + 2 + k * 34, under_title, left + 34 + k * 34, under_title + top) for k in (0, 1)
     ]
     assert all(ink(headed, box) for box in heads)
-    blank = image_grid(images, 2, row_names=["a", "b"], title="T", column_names=["", "10"])
+    blank = image_grid(images, 2, **given, column_names=["", "10"])
     assert [ink(blank, box) for box in heads] == [False, True]
 
 
 @pytest.mark.parametrize("where", ["names", "column_names"])
 def test_wide_names_make_wide_columns_and_images_stay_below_them(where):
     images = np.zeros((3, 8, 8, 1), np.uint8)
-    grid = image_grid(images, 3, **{where: ["T-shirt/top", "", "Ankle boot"]})
+    grid = image_grid(images, 3, scale=4, **{where: ["T-shirt/top", "", "Ankle boot"]})
     step = (grid.width - 2) // 3
     assert step > 60
     top = grid.height - 34
@@ -289,6 +302,45 @@ def test_broken_losses_leave_gaps():
             plot_history(bad)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.01, 10, [0.01, 0.1, 1, 10]),
+        (0.25, 11, [0.3, 1, 3, 10]),
+        (0.15, 1.1, [0.2, 0.5, 1]),
+        (0.45, 1.1, [0.5, 0.7, 1]),
+        (0.545, 0.605, [0.56, 0.58, 0.6]),
+        (2e-5, 3e-5, [2e-5, 2.5e-5, 3e-5]),
+    ],
+)
+def test_ticks_of_losses_are_few_round_numbers(low, high, ticks):
+    assert log_ticks(low, high) == pytest.approx(ticks, rel=1e-12)
+    assert len(ticks) >= 3
+
+
+def test_any_range_of_losses_has_ticks():
+    for k in range(400):
+        low = 10 ** (-6 + k * 0.031)
+        for ratio in (1.1, 1.7, 3, 40, 1e5, 1e12):
+            ticks = log_ticks(low, low * ratio)
+            assert 3 <= len(ticks) <= 9 and low <= ticks[0] < ticks[-1] <= low * ratio
+
+
+def test_a_single_epoch_is_two_points_and_its_number():
+    picture = plot_history([{"step": 15, "epoch": 1, "loss": 0.9, "val_loss": 0.95}])
+    blue, orange = (np.nonzero(coloured(picture, c)[:, :400]) for c in (BLUE, ORANGE))
+    assert blue[1].mean() == pytest.approx(orange[1].mean(), abs=1)
+    assert blue[0].mean() > orange[0].mean() + 100  # its loss is the lower one
+
+
+def test_held_out_losses_below_those_of_training_are_explained():
+    def top(held_out, why="with averaged weights"):
+        rows = [{"step": i, "epoch": i, "loss": 1.0, "val_loss": held_out} for i in (1, 2)]
+        return ink(plot_history(rows, why), (60, 0, 250, 12))
+
+    assert top(0.9) and not top(1.1)
+
+
 # Signals
 
 
@@ -354,6 +406,22 @@ def test_paper_stays_white_in_a_gif(tmp_path):
         assert gif.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
+def test_the_colours_of_a_few_dots_are_kept_in_a_gif(tmp_path):
+    random = np.random.default_rng(0)
+    made = []
+    for _ in range(5):
+        grey = random.normal(150, 30, (400, 400, 1)).clip(0, 255).astype(np.uint8)
+        pixels = grey.repeat(3, 2)
+        pixels[:10, :10], pixels[:10, 20:30] = BLUE, ORANGE
+        made.append(Image.fromarray(pixels))
+    write_gif(made, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as gif:
+        gif.seek(4)
+        for x, colour in ((5, BLUE), (25, ORANGE)):
+            found = np.array(gif.convert("RGB").getpixel((x, 5)))
+            assert np.abs(found - colour).max() <= 40
+
+
 # Wrong types
 
 
@@ -371,7 +439,7 @@ CALLS = [
     ),
     (thin, {"count": 5, "most": 3}),
     (write_gif, {"frames": frames(1), "path": "a.gif", "fps": 5, "hold": 1}),
-    (plot_history, {"rows": [{"step": 1, "loss": 2.0}]}),
+    (plot_history, {"rows": [{"step": 1, "loss": 2.0}], "held_out": "later"}),
     (to_uint8, {"x": IMAGES}),
     (
         image_grid,
@@ -388,7 +456,14 @@ CALLS = [
     ),
     (
         grid_frames,
-        {"states": [IMAGES], "columns": 2, "captions": ["a"], "scale": 1, "row_names": ["a", "b"]},
+        {
+            "states": [IMAGES],
+            "columns": 2,
+            "captions": ["a"],
+            "scale": 1,
+            "row_names": ["a", "b"],
+            "names": list("abcd"),
+        },
     ),
     (pair_grid, {"samples": IMAGES, "neighbours": IMAGES, "columns": 2, "title": "t"}),
     (plot_lines, {"panels": [("a", POINTS)], "columns": 1}),
@@ -418,7 +493,7 @@ def test_wrong_types_are_refused_by_name(call, arguments, name, tmp_path, monkey
     wrong = [b"5", 1.5j, object(), {"a": 1}, [None], [1j, 1j], [torch.ones(2) > 0] * 2, POINTS > 0]
     wrong += [POINTS.to(torch.complex64)]
     wrong += [] if name in OPTIONAL else [None]
-    wrong += [] if name in ("path", "title", "x_label") else ["5"]
+    wrong += [] if name in ("path", "title", "x_label", "held_out") else ["5"]
     for value in wrong:
         with pytest.raises((TypeError, ValueError)) as refused:
             call(**{**arguments, name: value})

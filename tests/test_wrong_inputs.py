@@ -500,6 +500,50 @@ CALLS = {
             "alpha": NO_SHARE,
         },
     ),
+    "ode_log_likelihood": (
+        dd.ode_log_likelihood,
+        {"denoise": lambda x, t: 0.5 * x, "schedule": SCHEDULE, "x": X, "steps": 2},
+        {
+            "denoise": [*NO_FUNCTION, lambda x, t: None, lambda x, t: x[:, :1]],
+            "schedule": [None, "cosine", 3],
+            "x": [*NO_TENSOR, X > 0, LABELS],
+            "start": [*NO_NUMBER, 0, -1, 6, math.inf],
+            "steps": NO_COUNT,
+            "probes": [*NO_INTEGER[1:], -1],
+            "randn_like": NO_FUNCTION,
+        },
+    ),
+    "variational_bound": (
+        dd.variational_bound,
+        {"denoise": lambda x, t: 0.5 * x, "schedule": SCHEDULE, "x": X},
+        {
+            "denoise": [*NO_FUNCTION, lambda x, t: None, lambda x, t: x[:, :1]],
+            "schedule": [None, "cosine", 3],
+            "x": [*NO_TENSOR, X > 0, LABELS],
+            "levels": [*NO_COUNT[1:], 1, 2, 2**16 + 1],
+            "randn_like": [*NO_FUNCTION, lambda x: x[:1]],
+        },
+    ),
+    "dequantised": (
+        dd.dequantised,
+        {"x": X, "levels": 5},
+        {"x": [*NO_TENSOR, X > 0, X + 1, X + 0.1], "levels": [*NO_COUNT, 1, 4, 2**16 + 1]},
+    ),
+    "bits_per_dim": (
+        dd.bits_per_dim,
+        {"log_likelihood": X[:, 0], "dims": 2},
+        {"log_likelihood": [*NO_TENSOR, LABELS], "dims": NO_COUNT, "levels": [*NO_COUNT[1:], 1]},
+    ),
+    "grey_levels": (dd.grey_levels, {"x": X}, {"x": [*NO_TENSOR, X > 0, X / 0]}),
+    "slerp": (
+        dd.slerp,
+        {"a": X, "b": X + T[:, None] * LABELS[:, None], "shares": T / 4},
+        {
+            "a": [*NO_TENSOR, X > 0, X / 0, 0 * X],
+            "b": [*NO_TENSOR, X > 0, X / 0, X[:1], -X],
+            "shares": [*NO_TENSOR, X, X / 0],
+        },
+    ),
     "read_tensors": (dd.read_tensors, {}, {"path": ["nowhere", "/", None, 3, b"x"]}),
     "register": (
         dd.register,

@@ -11,6 +11,16 @@ from denoising_diffusion.tables import Choice
 
 NONE = "none"
 """The name of the absent label."""
+MOST = 10**9
+"""Of anything that is counted."""
+MOST_SEED = 2**63 - 1
+"""PyTorch's seeds end there; what is larger would fail after the work."""
+
+
+def _count(name: str, value: int, low: int = 1) -> int:
+    """The value, if it is an integer in low..MOST; a refusal names the limit that it passed."""
+    return integer(name, integer(name, value, low), high=MOST)
+
 
 PER_INPUT = 16
 """Samples of each of the pictures that a super-resolution run is scored with."""
@@ -60,10 +70,11 @@ class TrainingConfig:
     """Decides the initial weights, the order of the data and the noise."""
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("warmup_steps", 0)):
-            integer(name, getattr(self, name), low)
+        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
+            _count(name, getattr(self, name), low)
+        integer("seed", self.seed, 0, MOST_SEED)
         if self.epoch_size is not None:
-            integer("epoch_size", self.epoch_size, 1)
+            _count("epoch_size", self.epoch_size)
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
         if self.ema_decay is not None:
@@ -109,12 +120,11 @@ class Sampling:
     def __post_init__(self) -> None:
         tables.check("sampler", self.sampler, "sampler")
         number("guidance_scale", self.guidance_scale, "[0, inf)")
-        # PyTorch's seeds end there; what is larger would fail after the work.
-        integer("seed", self.seed, 0, 2**63 - 1)
+        integer("seed", self.seed, 0, MOST_SEED)
         if self.num is not None:
-            integer("num", integer("num", self.num, 1), high=10**9)
+            _count("num", self.num)
         if self.steps is not None:
-            integer("steps", self.steps, 1)
+            _count("steps", self.steps)
         if self.eta is not None:
             number("eta", self.eta, "[0, 1]")
 

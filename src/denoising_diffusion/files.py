@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from denoising_diffusion import locks
+from denoising_diffusion.strict_json import integer_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,7 +157,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """
     content = read_bytes(path, _MOST_JSON)
     try:
-        value = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
+        value = json.loads(
+            content.decode("utf-8-sig"), object_pairs_hook=_once, parse_int=integer_of
+        )
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     if not isinstance(value, dict):

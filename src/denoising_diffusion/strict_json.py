@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import types
 import typing
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
@@ -12,6 +13,18 @@ T = TypeVar("T")
 def to_json(config: object) -> str:
     """A dataclass as JSON, indented, in the order of its fields."""
     return json.dumps(dataclasses.asdict(cast(Any, config)), indent=2, ensure_ascii=False) + "\n"
+
+
+def integer_of(text: str) -> int:
+    """The integer that the digits in a text stand for.
+
+    Raises:
+        ValueError: Python takes fewer digits, or it is something else.
+    """
+    most = sys.get_int_max_str_digits()
+    if 0 < most < len(text):
+        raise ValueError(f"an integer of {len(text):,} digits, at most {most:,} are read")
+    return int(text)
 
 
 def read_config(kind: type[T], value: object, where: str = "") -> T:
@@ -102,7 +115,11 @@ def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
 
 
 def _wrong(where: str, needed: str, got: object) -> ValueError:
-    return ValueError(f"{where} must be {needed}, got {' '.join(repr(got).split())}")
+    try:
+        text = " ".join(repr(got).split())
+    except ValueError:  # an integer of more digits than Python writes out
+        text = type(got).__name__
+    return ValueError(f"{where} must be {needed}, got {text}")
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -96,30 +96,40 @@ def _stopped(error: BaseException) -> int:
     return _say("stopped; the same command goes on from what is saved", STOPPED)
 
 
+class _Interrupts:
+    """What Ctrl-C does outside training, from the first import on."""
+
+    def __init__(self) -> None:
+        self.came = False
+        # Imports and libraries may swallow the exception; what is saved survives any death.
+        self.late = threading.Timer(PATIENCE, lambda: os._exit(_stopped(KeyboardInterrupt())))
+        self.late.daemon = True
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.came:
+            self.late.start()
+        self.came = True
+        raise KeyboardInterrupt
+
+    def hand_over(self) -> bool:
+        """Leave what has come to the handler that takes its place: whether it has come."""
+        self.late.cancel()
+        return self.came
+
+
 @contextlib.contextmanager
 def _interruptible() -> Generator[Callable[[], bool]]:
     """A function that says whether Ctrl-C has come, from the first import on."""
-    came = False
-    # Imports and libraries may swallow the exception; what is saved survives any death.
-    late = threading.Timer(PATIENCE, lambda: os._exit(_stopped(KeyboardInterrupt())))
-    late.daemon = True
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        if not came:
-            late.start()
-        came = True
-        raise KeyboardInterrupt
-
+    interrupts = _Interrupts()
     try:
-        before = signal.signal(signal.SIGINT, interrupt)
+        before = signal.signal(signal.SIGINT, interrupts)
     except ValueError:  # not in the main thread, where no signal arrives
-        yield lambda: came
+        yield lambda: interrupts.came
         return
     try:
-        yield lambda: came
+        yield lambda: interrupts.came
     finally:
-        late.cancel()
+        interrupts.late.cancel()
         signal.signal(signal.SIGINT, before)
 
 

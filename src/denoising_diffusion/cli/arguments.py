@@ -119,8 +119,9 @@ class Sample:
     """Samples of each picture that is enlarged."""
     then: Annotated[Path | None, arg(metavar="RUN")] = None
     """A super-resolution run that enlarges what this run draws."""
-    out: Annotated[Path | None, arg(metavar="PATH")] = None
-    """A .png or .npz file; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
+    out: Annotated[str | None, arg(metavar="PATH")] = None
+    """A .png or .npz file, or a folder for single pictures, which ends in / or is there already;
+    RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
     gif: Annotated[Path | None, arg(metavar="PATH")] = None
     """Also write the walk from noise to samples as an animation."""
     gif_of: Literal["state", "estimate", "both"] = "state"
@@ -129,6 +130,8 @@ class Sample:
     """Instead of samples: one label at rising guidance, or training data at rising t."""
     grid: Annotated[Literal["label×guidance", "labelxguidance"] | None, arg(metavar=_GRID)] = None
     """Instead of samples: all labels at rising guidance, from the same noise."""
+    between: Annotated[tuple[str, str] | None, arg(metavar="A B")] = None
+    """Instead of samples: a way from A to B, each a picture file of the run's size or a seed."""
     overwrite: bool = False
     """Replace files that exist."""
     threads: Annotated[int | None, arg(metavar="N")] = None
@@ -139,10 +142,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a run, or samples in an .npz file."""
+    """Score a run, samples in an .npz file, or a folder of pictures that anything made."""
 
-    source: Annotated[Positional[Path], arg(metavar="RUN|FILE.npz")]
-    """A run folder, or a file that `ddpm sample --out FILE.npz` wrote."""
+    source: Annotated[Positional[Path], arg(metavar="RUN|FILE.npz|FOLDER")]
+    """A run folder, a file that `ddpm sample --out FILE.npz` wrote, or a folder of pictures of the
+    data's size: of sub-folders called as classes, or with names as `ddpm sample --out FOLDER/`
+    gives."""
     sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
     """How samples are drawn."""
     raw_weights: bool = False
@@ -150,6 +155,8 @@ class Evaluate:
     data: Annotated[str | None, arg(metavar="DATA")] = None
     """What to compare with: a name (digits, spiral, patterns, mnist, fashion-mnist, kmnist, ...), a
     folder of IDX files or a file such as the run learned from."""
+    likelihood: bool = False
+    """Instead of scoring samples: how likely held-out data are, in bits per dimension."""
     classic: bool = False
     """Add the figures of DenoisingDiffusion.jl, which stretches the grey levels of every image."""
     lenet_seeds: Annotated[int, arg(metavar="N")] = 1

@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
@@ -24,6 +24,9 @@ from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.settings import base_configuration, settled
 from denoising_diffusion.strict_json import to_json
 from denoising_diffusion.tables import TABLES
+
+if TYPE_CHECKING:
+    from denoising_diffusion.run.show import Drawn
 
 
 def run(command: object) -> None:
@@ -157,20 +160,40 @@ def _sample(command: Sample) -> None:
     from denoising_diffusion.run.build import pick_device
     from denoising_diffusion.run.enlarge import Source, sample_from
     from denoising_diffusion.run.show import Outputs
+    from denoising_diffusion.run.single import sample_folder
 
+    device = pick_device(command.device).type
+    out = None if command.out is None else Path(command.out)
+    run = Run(command.run)
+    source = Source(command.source, command.then, command.per_input)
+    if out is not None and (str(command.out).endswith(("/", os.sep)) or out.is_dir()):
+        if command.gif or command.strip or command.grid:
+            raise ValueError("a folder takes single pictures, and no --gif, --strip or --grid")
+        if source != Source() or run.config.factor is not None:
+            raise ValueError("a folder takes no enlarged pictures; take --out FILE.npz or FILE.png")
+        with distributed.processes(device):
+            drawn = sample_folder(
+                run, command.sampling, out, overwrite=command.overwrite, device=device
+            )
+        _print_drawn(drawn)
+        return
     outputs = Outputs(
-        out=command.out,
+        out=out,
         gif=command.gif,
         gif_of=command.gif_of,
         strip=command.strip,
         grid=command.grid is not None,
+        between=command.between,
         overwrite=command.overwrite,
     )
-    source = Source(command.source, command.then, command.per_input)
-    device = pick_device(command.device).type
     with distributed.processes(device):
-        run = Run(command.run)
         drawn = sample_from(run, command.sampling, outputs, source, device=device)
+    _print_drawn(drawn)
+
+
+def _print_drawn(drawn: "Drawn") -> None:
+    from denoising_diffusion import distributed
+
     for file in drawn.files:
         if file not in drawn.made:
             _say(f"{file} is there already")
@@ -182,16 +205,19 @@ def _evaluate(command: Evaluate) -> None:
     from denoising_diffusion import distributed
     from denoising_diffusion.kinds import Scoring
     from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.likelihood import evaluate_likelihood
     from denoising_diffusion.run.score import evaluate_file, evaluate_run
 
     how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
-    if command.source.suffix == ".npz":
+    single = command.source.is_dir() and not Run(command.source).exists
+    if not command.likelihood and (command.source.suffix == ".npz" or single):
         if command.sampling != Sampling():
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
     else:
+        score = evaluate_likelihood if command.likelihood else evaluate_run
         device = pick_device(command.device)
-        found = evaluate_run(
+        found = score(
             Run(command.source), command.sampling, _data(command.data, command.source), how, device
         )
     if found is not None and distributed.is_main():

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import io
 import json
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -85,7 +86,8 @@ def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
             raise ValueError("--label takes one name or more, got none")
     run = Run(command.run if isinstance(command, Sample) else command.source)
     if run.exists:
-        num = None if isinstance(command, Sample) else run.config.sampling.num
+        drawn = isinstance(command, Evaluate) and not command.likelihood
+        num = run.config.sampling.num if drawn else None
         own = replace(run.config.sampling, num=num)
         command = _cli(type(command), name, rest, _default(command, own))
     if command.raw_weights:
@@ -160,6 +162,8 @@ def _first_paragraph(box: str) -> str:
         elif text:
             break
     whole = " ".join(text).removeprefix("Error parsing ")
+    whole = re.sub(r"Exceeds the limit \((\d+) digits\).*", r"at most \1 digits are read", whole)
+    whole = re.sub(r"\d[\d ]{60,}", lambda long: f"{long[0][:4]}...", whole)
     return whole.rstrip(".").removeprefix("settings.").removeprefix("training: ") + "."
 
 

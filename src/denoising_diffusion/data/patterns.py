@@ -5,11 +5,21 @@ from torch import Tensor
 
 from denoising_diffusion import seeds
 from denoising_diffusion.checks import integer
-from denoising_diffusion.data.curves import CURVES, MOONS, S_CURVE, SPIRAL
+from denoising_diffusion.data.curves import CURVES, MOONS, S_CURVE, SPIRAL, Curve
 from denoising_diffusion.data.rows import Dataset, in_memory
 
 PATTERNS: tuple[str, ...] = ("spiral", "s-curve", "moons")
 """The classes of `make_patterns`, in order."""
+
+_ON_CURVES = {"spiral": ("spiral",), "patterns": PATTERNS}
+
+
+def curves_of(name: str) -> dict[str, Curve]:
+    """The curves that a data set of this name is drawn from, by name: none but for our own.
+
+    A class of the user's may well be called as a curve is.
+    """
+    return {curve: CURVES[curve] for curve in _ON_CURVES.get(name, ())}
 
 
 def make_spiral(n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -30,17 +30,16 @@ class Scoring:
     """How samples are scored.
 
     Args:
-        classifiers: for images: how many classifiers, of seeds 0, 1, ...; the distance is the
-            median over them.
-        classic: for images: also DenoisingDiffusion.jl's figures, to compare with its table alone.
+        classifiers: for images with classes: how many classifiers, of seeds 0, 1, ...; the
+            distance is the median over them.
+        classic: likewise: also DenoisingDiffusion.jl's figures, to compare with its table alone.
     """
 
     classifiers: int = 1
     classic: bool = False
 
     def __post_init__(self) -> None:
-        if integer("the number of classifiers", self.classifiers) < 1:
-            raise ValueError(f"the number of classifiers must be >= 1, got {self.classifiers}")
+        integer("the number of classifiers", self.classifiers, 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,10 @@ class Kind(ABC):
         """Samples (n, *shape) in model space as a file of one of the further `suffixes`."""
         raise NotImplementedError
 
+    def levels(self, x: Tensor) -> int | None:
+        """How many grey levels these data (n, *shape) have; None where values are continuous."""
+        return None
+
     def show_behind(self, data: Dataset) -> None:
         """Draw pictures over this data from now on, where the kind can."""
         return
@@ -147,7 +150,9 @@ class Kind(ABC):
 
     @abstractmethod
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
-        """The frames of a walk: of its "state", its "estimate", or "both".
+        """The frames of a walk from noise on: of its "state", its "estimate", or "both".
+
+        Beside every state stands the x_start that was estimated from it.
 
         Raises:
             ValueError: "both" where it cannot be drawn.
@@ -189,7 +194,10 @@ class Kind(ABC):
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
     ) -> "dict[str, Image | list[Image]]":
-        """Further pictures that end a run, by file name; a list is an animation."""
+        """Further pictures that end a run, by file name; a list is an animation.
+
+        The steps are those that `frames` takes.
+        """
         return {}
 
     def examples(self, data: Dataset, names: Sequence[str]) -> Tensor:

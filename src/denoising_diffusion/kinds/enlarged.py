@@ -10,7 +10,7 @@ from denoising_diffusion.checks import finite
 from denoising_diffusion.config import PER_INPUT, Facts
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
-from denoising_diffusion.kinds.base import Judgement, Names, Scoring, Shown, square
+from denoising_diffusion.kinds.base import Judgement, Names, Scoring, Shown
 from denoising_diffusion.kinds.images import Images
 from denoising_diffusion.metrics import Score
 from denoising_diffusion.metrics.fidelity import psnr, ssim
@@ -46,10 +46,6 @@ class Enlarged(Images):
 
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         return Shown(PICTURES * SHOWN, ())
-
-    def columns(self, count: int) -> int:
-        """The samples of two pictures of those that a run shows, side by side."""
-        return 2 * SHOWN if count % (2 * SHOWN) == 0 else square(count)
 
     def most(self, data: Dataset) -> int:
         return PER_INPUT * len(data.reference)

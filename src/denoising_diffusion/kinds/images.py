@@ -9,7 +9,9 @@ from torch import Tensor
 
 from denoising_diffusion.checks import finite
 from denoising_diffusion.data import Dataset
-from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
+from denoising_diffusion.dequantisation import grey_levels
+from denoising_diffusion.kinds.arranged import arranged, paired
+from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
 from denoising_diffusion.kinds.image_scores import image_scores
 from denoising_diffusion.report import grid_frames, image_grid, thin, to_uint8
 from denoising_diffusion.samplers import Step
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 PER_CLASS = 8
 UNLABELLED = 16
 """Images in a picture of a run without classes."""
-MOST_NAMED = 100
-"""Above this number of images, asked for in no order of classes, names would fill the picture."""
 
 
 class Images(Kind):
@@ -53,35 +53,29 @@ class Images(Kind):
             )
         return torch.from_numpy(stored.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
 
-    def picture(self, x: Tensor, names: Names) -> "Image":
-        """A row per class where classes came in turn, as many of each; else in their order."""
-        images = to_uint8(x)
-        columns = square(len(images))
-        if names is None:
-            return image_grid(images, columns)
-        kinds = list(dict.fromkeys(names))
-        in_turn = list(names) == kinds * (len(names) // len(kinds))
-        if in_turn and len(names) > len(kinds):
-            by_class = [i for k in range(len(kinds)) for i in range(k, len(names), len(kinds))]
-            return image_grid(images[by_class], len(names) // len(kinds), row_names=kinds)
-        return image_grid(images, columns, names=names if len(names) <= MOST_NAMED else None)
+    def levels(self, x: Tensor) -> int | None:
+        return grey_levels(x)
 
-    def columns(self, count: int) -> int:
-        """The columns of a frame of so many images."""
-        return self.num_classes or square(count)
+    def picture(self, x: Tensor, names: Names) -> "Image":
+        """As square as it can be: rows of one class, or in order with a name above each image."""
+        place = arranged(len(x), names)
+        images = to_uint8(place.of(x))
+        return image_grid(images, place.columns, row_names=place.row_names, names=place.names)
 
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
+        """The images of `picture`, at every time."""
         kept = [steps[i] for i in thin(len(steps))]
         captions = [f"t = {s.t:g}" for s in kept]
-        if of == "both":
-            pairs = [torch.cat([s.x, s.x_start]) for s in kept]
-            return grid_frames(pairs, len(kept[0].x), captions, row_names=("x_t", "x_0"))
-        columns = self.columns(len(kept[0].x))
-        return grid_frames([s.x if of == "state" else s.x_start for s in kept], columns, captions)
+        place = paired(len(kept[0].x), names) if of == "both" else arranged(len(kept[0].x), names)
+        return grid_frames(
+            [place.of(_seen(s, of)) for s in kept],
+            place.columns,
+            captions,
+            row_names=place.row_names,
+            names=place.names,
+        )
 
     def most(self, data: Dataset) -> int:
-        if not data.labelled:
-            raise ValueError(f"data {data.name} has no classes to train a classifier on")
         return min(len(data.train), len(data.reference))
 
     def scores(self, samples: Tensor, names: Names, data: Dataset, how: Scoring) -> Judgement:
@@ -92,3 +86,8 @@ class Images(Kind):
     def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> "Image":
         images = to_uint8(columns.flatten(0, 1))
         return image_grid(images, columns.shape[1], row_names=rows, column_names=headings)
+
+
+def _seen(step: Step, of: str) -> Tensor:
+    parts = {"state": (step.x,), "estimate": (step.x_start,), "both": (step.x, step.x_start)}
+    return torch.cat(parts[of])

@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from denoising_diffusion.data import CURVES, Curve, Dataset, whole
+from denoising_diffusion.data import Curve, Dataset, whole
+from denoising_diffusion.data.patterns import curves_of
 from denoising_diffusion.kinds.base import Judgement, Names
 from denoising_diffusion.metrics import (
     Memorisation,
@@ -42,7 +43,7 @@ def point_scores(samples: Tensor, names: Names, data: Dataset) -> Judgement:
         if mine.any() and len(train) and len(held_out):
             found[name] = _scores(samples[mine], train, held_out, data, name)
     if not found:
-        if any(name in CURVES for name in data.class_names):
+        if curves_of(data.name):
             raise ValueError(f"{data.name} are scored per class: draw samples with labels")
         return Judgement(_scores(samples, known, unseen, data, data.name))
     means = [_mean(list(same)) for same in zip(*found.values(), strict=True)]
@@ -54,8 +55,9 @@ def _scores(
     samples: Tensor, train: Tensor, held_out: Tensor, data: Dataset, law: str
 ) -> list[Score]:
     found = cloud_scores(samples, train, held_out)
-    if law in CURVES:
-        return [*found[:-1], *curve_scores(CURVES[law], data.to_data(samples))]
+    curve = curves_of(data.name).get(law)
+    if curve is not None:
+        return [*found[:-1], *curve_scores(curve, data.to_data(samples))]
     return [*found, Score("arc_histogram_tv", "", None)]
 
 

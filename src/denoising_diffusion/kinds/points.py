@@ -11,7 +11,8 @@ from torch import Tensor
 
 from denoising_diffusion.checks import finite
 from denoising_diffusion.config import NONE, Facts
-from denoising_diffusion.data import CURVES, Curve, Dataset, whole
+from denoising_diffusion.data import Curve, Dataset, whole
+from denoising_diffusion.data.patterns import curves_of
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
 from denoising_diffusion.kinds.point_scores import point_scores
@@ -52,7 +53,7 @@ class Points(Kind):
         self._data: Tensor | None = None
         self._canvases: dict[tuple[bool, bool], Canvas] = {}
         known = facts.class_names or (facts.name,)
-        self._on_curves = any(name in CURVES for name in known)
+        self._on_curves = any(name in curves_of(facts.name) for name in known)
 
     def show_behind(self, data: Dataset) -> None:
         """Draw pictures over the training data of a user; the built-in curves are known."""
@@ -183,8 +184,9 @@ class Points(Kind):
     ) -> "dict[str, Image | list[Image]]":
         """The data drowning in noise; along a known curve, where the walk comes near it."""
         pictures = self._forward(model, whole(data.train)[0])
-        if not data.class_names and data.name in CURVES:
-            pictures |= self._approach(CURVES[data.name], steps)
+        curve = curves_of(data.name).get(data.name)
+        if curve is not None:
+            pictures |= self._approach(curve, steps)
         return pictures
 
     def _forward(self, model: GaussianDiffusion, data: Tensor) -> "dict[str, Image | list[Image]]":
@@ -214,7 +216,7 @@ class Points(Kind):
             for i in shown
         ]
         distances = [mean_curve_distance(c, curve) for c in clouds]
-        walked = list(range(1, len(steps) + 1))
+        walked = list(range(len(steps)))
         return {
             "closest.png": closest_points(panels, curve.arc_points()),
             "distance.png": plot_distance(walked, distances, x_label="step"),

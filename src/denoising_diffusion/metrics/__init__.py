@@ -6,6 +6,8 @@ from denoising_diffusion.metrics.frechet import FeatureStatistics as FeatureStat
 from denoising_diffusion.metrics.frechet import FrechetEstimate as FrechetEstimate
 from denoising_diffusion.metrics.frechet import frechet_distance as frechet_distance
 from denoising_diffusion.metrics.frechet import frechet_with_error as frechet_with_error
+from denoising_diffusion.metrics.kernel import KernelEstimate as KernelEstimate
+from denoising_diffusion.metrics.kernel import kernel_distance as kernel_distance
 from denoising_diffusion.metrics.labels import class_proportions as class_proportions
 from denoising_diffusion.metrics.labels import confusion_matrix as confusion_matrix
 from denoising_diffusion.metrics.labels import proportion_error as proportion_error
@@ -21,6 +23,9 @@ from denoising_diffusion.metrics.points import closest_on_curve as closest_on_cu
 from denoising_diffusion.metrics.points import curve_distances as curve_distances
 from denoising_diffusion.metrics.points import mean_curve_distance as mean_curve_distance
 from denoising_diffusion.metrics.points import nearest_distance as nearest_distance
+from denoising_diffusion.metrics.random_convolutions import (
+    RandomConvolutions as RandomConvolutions,
+)
 from denoising_diffusion.metrics.score import Score as Score
 from denoising_diffusion.metrics.score import table as table
 from denoising_diffusion.metrics.score import to_json as to_json
@@ -28,3 +33,4 @@ from denoising_diffusion.metrics.sliced import Sliced as Sliced
 from denoising_diffusion.metrics.sliced import directions as directions
 from denoising_diffusion.metrics.sliced import sliced_wasserstein as sliced_wasserstein
 from denoising_diffusion.metrics.sliced import wasserstein as wasserstein
+from denoising_diffusion.metrics.whitened import Whitened as Whitened

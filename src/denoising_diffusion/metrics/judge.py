@@ -1,23 +1,21 @@
 """The classifier whose features images are compared in: trained once, then kept."""
 
 import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion import __version__, files
-from denoising_diffusion.checks import checked, finite, number
+from denoising_diffusion import __version__
+from denoising_diffusion.checks import checked, number
 from denoising_diffusion.metrics._checks import classes as asked_classes
 from denoising_diffusion.metrics._checks import rows
+from denoising_diffusion.metrics._kept import keep, kept
 from denoising_diffusion.nn import LeNet5, SmallClassifier
 from denoising_diffusion.progress import progress
 from denoising_diffusion.training import Batch, train
-from denoising_diffusion.warn import warn
 
 _PART = 1000
 """Images that are read at a time."""
@@ -124,14 +122,20 @@ def judge(
         "version": __version__,
         **asdict(course),
     }
-    if kept := _kept(key, _new(shape, num_classes, seed)):
-        return kept
+    found = _new(shape, num_classes, seed)
+    known_accuracy = kept("classifier", key, found.model, _accuracy)
+    if known_accuracy is not None:
+        return replace(found, accuracy=known_accuracy)
     found = _new(shape, num_classes, seed)
     _train(found.model, images.detach().to("cpu", torch.float32), known, course, seed)
     right = found.read(test_images) == expected
     found = replace(found, accuracy=right.double().mean().item())
-    _keep(key, found)
+    keep("classifier", key, found.model.state_dict(), {"accuracy": found.accuracy})
     return found
+
+
+def _accuracy(notes: Mapping[str, Any]) -> float:
+    return number("accuracy", notes.get("accuracy"), "[0, 1]")
 
 
 def _new(shape: tuple[int, ...], num_classes: int, seed: int) -> Judge:
@@ -172,37 +176,3 @@ def _train(
     for _ in progress(taken, steps, f"training {course.network}"):
         pass
     model.eval()
-
-
-def _file(key: dict[str, Any]) -> Path:
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    return files.cache_folder() / "classifiers" / f"{name}.safetensors"
-
-
-def _kept(key: dict[str, Any], fresh: Judge) -> Judge | None:
-    """The judge that was kept under this key, its weights loaded into the fresh one."""
-    try:
-        if not _file(key).exists():
-            return None
-        stored = files.read_tensors(_file(key))
-        if stored.notes.get("key") != key:
-            return None
-        for name, value in stored.tensors.items():
-            finite(name, value)
-        fresh.model.load_state_dict(stored.tensors)
-        accuracy = number("accuracy", stored.notes.get("accuracy"), "[0, 1]")
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        warn(f"{reason}; the classifier is trained again")
-        return None
-    fresh.model.eval()
-    return replace(fresh, accuracy=accuracy)
-
-
-def _keep(key: dict[str, Any], found: Judge) -> None:
-    try:
-        _file(key).parent.mkdir(parents=True, exist_ok=True)
-        notes = {"key": key, "accuracy": found.accuracy}
-        files.write_tensors(_file(key), found.model.state_dict(), notes)
-    except (OSError, RuntimeError) as error:
-        warn(f"the classifier cannot be kept: {error}")

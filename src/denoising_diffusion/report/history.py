@@ -4,55 +4,108 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from denoising_diffusion.checks import number, sequence
+from denoising_diffusion.checks import instance, number, sequence
 from denoising_diffusion.report import style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from PIL.Image import Image
 
+_LADDERS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7))
+"""First digits of ticks on a logarithmic axis, the coarsest first."""
+_FEWEST, _MOST = 3, 7
 
-def plot_history(rows: Sequence[Mapping[str, float | None]]) -> "Image":
-    """The loss over the steps, on a logarithmic axis.
+
+def plot_history(
+    rows: Sequence[Mapping[str, float | None]], held_out: str = "at the end of an epoch"
+) -> "Image":
+    """The loss over the epochs, on a logarithmic axis.
 
     Args:
-        rows: the lines of `history.jsonl`; "step" and "loss" are drawn where both are present,
-            "val_loss" where it is. Losses that are not finite leave gaps.
+        rows: the lines of `history.jsonl`; "loss" and "val_loss" are drawn where they stand beside
+            an "epoch", or a "step" if no row has an epoch. Losses that are not finite leave gaps.
+        held_out: how the held-out loss is measured, unlike that of training; it is said where it
+            ends below that.
 
     Raises:
-        ValueError: no row has a step and a finite loss.
-        TypeError: rows that are no mappings, or steps and losses that are no numbers.
+        ValueError: no row has an epoch or a step and a finite loss.
+        TypeError: rows that are no mappings, or epochs, steps and losses that are no numbers.
     """
-    from matplotlib.ticker import LogLocator
-
-    losses, held_out = (_series(rows, key) for key in ("loss", "val_loss"))
+    found = sequence("rows", rows, Mapping)
+    over = "epoch" if any("epoch" in row for row in found) else "step"
+    losses, unseen = (_series(found, over, key) for key in ("loss", "val_loss"))
     if not losses:
-        raise ValueError("rows holds no row with a step and a finite loss")
+        raise ValueError(f"rows holds no row with a {over} and a finite loss")
     figure, (axes,) = style.new_figure(640, 360)
     for label, colour, pairs in (
         ("training", style.POINTS, losses),
-        ("held out", style.ACCENT, held_out),
+        ("held out", style.ACCENT, unseen),
     ):
         if pairs:
             marker = "o" if len(pairs) < 40 else ""
             x, y = zip(*pairs, strict=True)
-            axes.plot(x, y, color=colour, lw=1.5, marker=marker, ms=3, label=label)
-    if held_out:
-        axes.legend(frameon=False, fontsize=9)
-    if any(value > 0 for _, value in losses + held_out):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
-    style.curve_axes(axes, "step", "loss")
+            last = f"{label}, {y[-1]:.4g} in the end"
+            axes.plot(x, y, color=colour, lw=1.5, marker=marker, ms=3, label=last)
+    axes.legend(frameon=False, fontsize=9)
+    _scale(axes, [value for _, value in losses + unseen])
+    _count(axes, [place for place, _ in losses + unseen])
+    style.curve_axes(axes, over, "loss")
+    why = f"held out is lower: measured {instance('held_out', held_out, str)}"
+    if unseen and unseen[-1][1] < losses[-1][1]:
+        axes.set_title(why, fontsize=8, color=style.TEXT, loc="left")
     return style.to_image(figure)
 
 
-def _series(rows: Sequence[Mapping[str, float | None]], key: str) -> list[tuple[float, float]]:
-    """(step, value) of the rows that have both."""
+def _scale(axes: "Axes", values: Sequence[float]) -> None:
+    """A logarithmic axis with ticks in one size, where the losses are positive."""
+    low, high = min(values), max(values)
+    if low <= 0:
+        return
+    room = max((high / low) ** 0.06, 1.05)
+    axes.set_yscale("log")
+    axes.set_ylim(low / room, high * room)
+    ticks = log_ticks(low / room, high * room)
+    axes.set_yticks(ticks, [f"{tick:.4g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Three to nine round numbers in low..high, both above 0 and a twentieth apart."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for ladder in _LADDERS:
+        # From their digits, numbers such as 0.3 come out as they are written.
+        ticks = [t for d in decades for n in ladder if low <= (t := float(f"{n}e{d}")) <= high]
+        if len(ticks) >= _FEWEST:
+            return ticks[:: -(-len(ticks) // _MOST)]
+    # Too narrow for first digits: the coarsest even steps that are enough.
+    power = decades[-1]
+    while True:
+        for part in (10, 5, 2):
+            step = float(f"{part}e{power - 1}")
+            ticks = [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+            if len(ticks) >= _FEWEST:
+                return ticks
+        power -= 1
+
+
+def _count(axes: "Axes", places: Sequence[float]) -> None:
+    """Ticks at whole epochs or steps, with room around a single one."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True, min_n_ticks=1))
+    if len(set(places)) == 1:
+        axes.set_xlim(places[0] - 1, places[0] + 1)
+        axes.set_xticks([places[0]])
+
+
+def _series(
+    rows: Sequence[Mapping[str, float | None]], over: str, key: str
+) -> list[tuple[float, float]]:
+    """(epoch or step, value) of the rows that have both."""
     pairs: list[tuple[float, float]] = []
-    for row in sequence("rows", rows, Mapping):
-        step, value = row.get("step"), row.get(key)
+    for row in rows:
+        place, value = row.get(over), row.get(key)
         broken = isinstance(value, float) and not math.isfinite(value)
-        if step is not None and value is not None and not broken:
-            pairs.append((number("step in rows", step), number(f"{key} in rows", value)))
+        if place is not None and value is not None and not broken:
+            pairs.append((number(f"{over} in rows", place), number(f"{key} in rows", value)))
     return pairs

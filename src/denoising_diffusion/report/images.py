@@ -18,6 +18,7 @@ _PAPER, _INK = 255, 40
 _FONT_SIZE = 13
 _LINE = _FONT_SIZE + 8
 _MIN_TILE = 32
+_MIN_SIDE = 512
 
 
 def _pixels(name: str, value: Any) -> NDArray[np.uint8]:
@@ -58,7 +59,8 @@ def image_grid(
     Args:
         images: (n, h, w, c) bytes, c 1 or 3.
         columns: images in a row.
-        scale: pixels drawn for a pixel; by default the least for tiles of 32 pixels.
+        scale: pixels drawn for a pixel; by default the least for tiles of 32 pixels that together
+            are 512 pixels wide or high.
         border: pixels between the tiles and around them.
         row_names: drawn to the left of the rows, one each.
         column_names: drawn above the columns, one each.
@@ -72,8 +74,9 @@ def image_grid(
     from PIL import Image
 
     count, height, width, channels = images.shape
-    scale = scale or -(-_MIN_TILE // min(height, width))
     rows = -(-count // columns)
+    longer = max(rows * height, columns * width)
+    scale = scale or max(-(-_MIN_TILE // min(height, width)), -(-_MIN_SIDE // longer))
     beside = texts("row_names", row_names, rows, "rows")
     heads = texts("column_names", column_names, columns, "columns")
     above = texts("names", names, count, "images")
@@ -108,6 +111,7 @@ def grid_frames(
     *,
     scale: int | None = None,
     row_names: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> "list[Image]":
     """One grid for every tensor (n, c, h, w) in [-1, 1], its caption above: frames of a GIF.
 
@@ -119,7 +123,7 @@ def grid_frames(
     titles = texts("captions", captions, count, "frames") or [""] * count
     images = [_bytes(f"states[{i}]", x) for i, x in enumerate(states)]
     return [
-        image_grid(x, columns, scale=scale, row_names=row_names, title=title)
+        image_grid(x, columns, scale=scale, row_names=row_names, names=names, title=title)
         for x, title in zip(images, titles, strict=True)
     ]
 

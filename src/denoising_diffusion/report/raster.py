@@ -27,18 +27,18 @@ def depth_of_discs(
         alpha: the opacity of one disc, below 1.
     """
     reach = math.ceil(radius + 0.5)
-    near = (centres > -reach - 1).all(1) & (centres < [width + reach + 1, height + reach + 1]).all(
-        1
-    )
-    centres = centres[near]
+    beyond = reach + 1
+    near = ((centres > -beyond) & (centres < [width + beyond, height + beyond])).all(1)
+    corner = np.floor(centres[near])
+    place = (centres[near] - corner - 0.5).astype(np.float32)[..., None]
     span = np.arange(-reach, reach + 1)
-    steps = np.stack(np.meshgrid(span, span), -1).reshape(1, -1, 2)
-    pixel = np.floor(centres)[:, None] + steps
-    away = np.hypot(*np.moveaxis(pixel + 0.5 - centres[:, None], -1, 0))
-    depth = -np.log1p(-alpha * np.clip(radius + 0.5 - away, 0, 1))
-    x, y = np.moveaxis(pixel.astype(np.int64), -1, 0)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (depth > 0)
-    total = np.bincount(y[inside] * width + x[inside], depth[inside], height * width)
+    across, down = np.moveaxis((span.astype(np.float32) - place) ** 2, 1, 0)
+    x, y = np.moveaxis(corner.astype(np.int64)[..., None] + span, 1, 0)
+    seen = (radius + 0.5 - np.sqrt(down[:, :, None] + across[:, None, :])).clip(0, 1)
+    seen *= ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    pixel, inside = y[:, :, None] * width + x[:, None, :], seen > 0
+    depth = -np.log1p(-alpha * seen[inside])
+    total = np.bincount(pixel[inside], depth, height * width)
     return total.reshape(height, width).astype(np.float32)
 
 
@@ -65,12 +65,14 @@ def bars(
 ) -> None:  # fmt: skip
     """Bars over the whole width of a panel, as shares of its height, above a floor of such bars."""
     height, width, _ = ground.shape
-    bin_of = np.arange(width) * len(heights) // width
     base = np.zeros_like(heights) if floor is None else floor
+    tallest = float((base + heights).max(initial=0))
+    ground = ground[max(0, math.floor(height * (1 - tallest))) :]
     # Of the pixel at this height, the share that lies between the floor and the top of its bar.
-    row = height - 1 - np.arange(height)[:, None]
-    top = np.clip((base + heights)[bin_of] * height - row, 0, 1)
-    below = np.clip(base[bin_of] * height - row, 0, 1)
-    cover = (alpha * (top - below)).astype(np.float32)[..., None]
+    row = np.arange(len(ground) - 1, -1, -1)[:, None]
+    top = np.clip((base + heights) * height - row, 0, 1)
+    below = np.clip(base * height - row, 0, 1)
+    of_bins = (alpha * (top - below)).astype(np.float32)
+    cover = of_bins[:, np.arange(width) * len(heights) // width, None]
     ground *= 1 - cover
     ground += cover * np.array(colour, np.float32)

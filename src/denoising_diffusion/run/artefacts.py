@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Artefacts:
     def origin(self, path: Path) -> Origin | None:
         """What a file was made from, if it is there as it was written."""
         entry = self._read().get(self._key(path))
-        if entry is None or entry.get("sha256") != files.digest(path):
+        if entry is None or entry.get("sha256", "") != files.digest(path):
             return None
         return entry.get("from")
 
@@ -42,11 +43,33 @@ class Artefacts:
 
     def put(self, path: Path, content: bytes, origin: Origin) -> None:
         """Write a file, after what it is made from: a kill in between leaves it missing."""
-        entry = {"from": _plain(origin), "sha256": files.digest_of(content)}
+        self._record(path, {"from": _plain(origin), "sha256": files.digest_of(content)})
+        files.write(path, content)
+
+    def begun(self, folder: Path, origin: Origin) -> bool:
+        """Whether `put_folder` was called for a folder with just this, and came to its record."""
+        return self._read().get(self._key(folder), {}).get("from") == _plain(origin)
+
+    def unchanged(self, folder: Path) -> set[str]:
+        """The names of the files in a folder that are there as they were written."""
+        written = self._read().get(self._key(folder), {}).get("files")
+        if not isinstance(written, dict):
+            return set()
+        return {name for name, sha in written.items() if files.digest(folder / name) == sha}
+
+    def put_folder(self, folder: Path, content: Mapping[str, bytes], origin: Origin) -> None:
+        """Write files into a folder, under one entry of the record, which comes first."""
+        digests = {name: files.digest_of(file) for name, file in content.items()}
+        self._record(folder, {"from": _plain(origin), "files": digests})
+        there = self.unchanged(folder)
+        for name, file in content.items():
+            if name not in there:
+                files.write(folder / name, file)
+
+    def _record(self, path: Path, entry: dict[str, Any]) -> None:
         with locks.locked(self.file, wait=60):
             record = self._read() | {self._key(path): entry}
             files.write_json(self.file, dict(sorted(record.items())))
-        files.write(path, content)
 
     def _key(self, path: Path) -> str:
         # Relative even outside the run, so that equal runs have equal records.

@@ -232,8 +232,11 @@ def draw_file(
     wish: Sampling,
     out: Path,
     inputs: Inputs | None = None,
+    put: Callable[[Tensor], None] | None = None,
 ) -> None:
-    """Draw a completed request into an .npz; pieces that an earlier call finished are taken over.
+    """Draw a completed request into an .npz, or give all samples to `put`, which writes them.
+
+    Pieces that an earlier call finished are taken over.
 
     Pieces wait in a folder beside the file, `.NAME.parts`, together with what they depend on; those
     of another model or request are thrown away. Several processes share the pieces.
@@ -255,7 +258,10 @@ def draw_file(
     if distributed.is_main():
         found = [read_piece(folder, i, min(batch, num - i)) for i in pieces]
         x = torch.cat([x for x in found if x is not None])
-        run.artefacts.put(out, as_npz(arrays_of(run, wish, x, inputs)), of)
+        if put is None:
+            run.artefacts.put(out, as_npz(arrays_of(run, wish, x, inputs)), of)
+        else:
+            put(x)
         shutil.rmtree(folder)
     distributed.barrier()
 

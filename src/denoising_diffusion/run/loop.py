@@ -31,6 +31,13 @@ LINES = 100
 """At most so many lines on epochs are printed off a terminal."""
 
 
+def is_told(epoch: int, epochs: int) -> bool:
+    """Whether an epoch has a line off a terminal: every k-th, with the least k that keeps to
+    `LINES`, and the last.
+    """
+    return epoch == epochs or epoch % -(-epochs // LINES) == 0
+
+
 @dataclass
 class Trainer:
     """One run in memory. Of several processes all train, and the first alone writes.
@@ -166,7 +173,7 @@ class Trainer:
         self.run.history.append(row)
         bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}", val=f"{held_out:.4f}")
         epochs = self.config.epochs
-        if bar.disable and epoch * LINES // epochs > (epoch - 1) * LINES // epochs:
+        if bar.disable and is_told(epoch, epochs):
             text = f"epoch {epoch:,} of {epochs:,}, loss {loss:.4f}, held-out {held_out:.4f}"
             print(f"ddpm: {text}, {self.seconds:,.0f} s", file=sys.stderr)
         if epoch * PREVIEWS // epochs > (epoch - 1) * PREVIEWS // epochs:

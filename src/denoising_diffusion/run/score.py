@@ -30,6 +30,7 @@ from denoising_diffusion.run.draw import (
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import scored_inputs
 from denoising_diffusion.run.prepare import facts_of, load_data
+from denoising_diffusion.run.single import read_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,12 +107,13 @@ def evaluation_origin(
 def score_file(
     kind: Kind, file: Path, data: Dataset, how: Scoring | None, note: dict[str, Any]
 ) -> Evaluation:
-    """Score what an .npz holds.
+    """Score what an .npz holds, or a folder of pictures.
 
     Raises:
         ValueError: samples that cannot be read or compared with the data.
     """
-    samples, names = read_samples(kind, file)
+    single = file.is_dir()
+    samples, names = read_folder(kind, data, file) if single else read_samples(kind, file)
     found = kind.scores(samples, names, data, how or Scoring())
     note = {"num_samples": len(samples), **note}
     shown = {k: v for k, v in note.items() if v is not None}
@@ -146,7 +148,9 @@ def evaluate_run(
 
 
 def evaluate_file(file: Path, data: dict[str, Any] | None, how: Scoring) -> Evaluation:
-    """Score samples in a file: against this data, or that of the run in whose folder it lies.
+    """Score samples in a file, or pictures in a folder, that anything made.
+
+    They are compared with this data, or that of the run in whose folder they lie.
 
     Raises:
         ValueError: no data is named and the file lies in no run, or the samples cannot be compared.

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,9 @@ from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png, write
-from denoising_diffusion.report import as_gif, plot_history, thin
+from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.run import between
+from denoising_diffusion.run.animate import frames_of, walked
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import (
     completed,
@@ -24,12 +26,10 @@ from denoising_diffusion.run.draw import (
     names_of,
     origin,
     parts_of,
-    walk,
 )
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import Inputs, shown_inputs
 from denoising_diffusion.run.preflight import check_room
-from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Outputs:
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
         grid: instead of samples, all labels at rising guidance.
+        between: instead of samples, a way between two ends, each a picture file or a seed.
         overwrite: replace files that exist.
     """
 
@@ -62,6 +63,7 @@ class Outputs:
     gif_of: Literal["state", "estimate", "both"] = "state"
     strip: Literal["guidance", "forward"] | None = None
     grid: bool = False
+    between: tuple[str, str] | None = None
     overwrite: bool = False
 
 
@@ -89,7 +91,7 @@ def sample_run(
         ValueError: bad options, an unknown suffix, no run, or another command that is writing.
         FileExistsError: something else is there already and may not be replaced.
     """
-    if outputs.strip is not None or outputs.grid:
+    if outputs.strip is not None or outputs.grid or outputs.between is not None:
         return _compare(run, wish, outputs, device)
     wish = completed(run, wish)
     check_room(run.facts.shape, wish.num or 0)
@@ -106,8 +108,7 @@ def sample_run(
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
-            steps = walk(run, model, wish, inputs=inputs)
-            frames = _frames(run, wish, steps, outputs.gif_of)
+            frames = frames_of(run, model, wish, outputs.gif_of, inputs)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
             draw_file(run, model, wish, out, inputs)
@@ -130,13 +131,6 @@ def _show_behind(run: Run) -> None:
     if run.kind.backdrop:
         with contextlib.suppress(ValueError, OSError):
             run.kind.show_behind(run.data)
-
-
-def _frames(run: Run, wish: Sampling, steps: Iterator[Step], of: str) -> "list[Image]":
-    """The frames of a walk, of which no more steps are kept than are shown."""
-    shown = set(thin(wish.steps or 1))
-    kept = [step for i, step in enumerate(steps) if i in shown]
-    return run.kind.frames(kept, names_of(run, wish), of)
 
 
 @contextlib.contextmanager
@@ -176,19 +170,22 @@ def _check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
 
 
 def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
-    if outputs.gif is not None or (outputs.strip is not None and outputs.grid):
-        raise ValueError("--strip, --grid and --gif exclude each other")
+    if sum(map(bool, (outputs.strip, outputs.grid, outputs.between, outputs.gif))) > 1:
+        raise ValueError("--strip, --grid, --between and --gif exclude each other")
     if not run.kind.compares:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
-    kind = "grid" if outputs.grid else str(outputs.strip)
+    kind = "grid" if outputs.grid else outputs.strip or "between"
+    stem = f"{kind}-s{wish.seed}"
     _check_suffix(outputs.out, (".png",))
     if outputs.strip == "forward":
         of, draw_it = _forward_strip(run, wish)
+    elif outputs.between is not None:
+        of, stem, draw_it = between.strip(run, wish, outputs.between, device)
     else:
         names = wish.label or run.facts.class_names[: None if outputs.grid else 1]
         of, draw_it = _guidance_grid(run, replace(wish, label=tuple(names)), device)
     of["picture"] = kind
-    out = outputs.out or _free(run, run.samples / f"{kind}-s{wish.seed}.png", of)
+    out = outputs.out or _free(run, run.samples / f"{stem}.png", of)
     with _to_make(run, {out: of}, outputs.overwrite) as missing:
         if missing and distributed.is_main():
             run.artefacts.put(out, as_png(draw_it()), of)
@@ -214,8 +211,9 @@ def _guidance_grid(run: Run, wish: Sampling, device: str) -> Comparison:
     model = run.model(wish.average, device)
 
     def picture() -> "Image":
+        headings = [f"guidance {s:g}" for s in SCALES]
         rows = [torch.cat([draw(run, model, w) for w in row]) for row in wishes]
-        return run.kind.comparison(torch.stack(rows), wish.label, [f"{s:g}" for s in SCALES])
+        return run.kind.comparison(torch.stack(rows), wish.label, headings)
 
     of = {**origin(run, model, wishes[0][0]), "labels": list(wish.label), "scales": list(SCALES)}
     return of, picture
@@ -279,10 +277,10 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     run.kind.show_behind(run.data)
     wish = small(run, preview=False)
     inputs = shown_inputs(run, wish.num or 0)
-    steps = list(walk(run, model, wish, inputs=inputs))
+    steps = list(walked(run, model, wish, inputs))
     names = names_of(run, wish, inputs)
     made: Mapping[str, Image | list[Image]] = {
-        "history.png": plot_history(run.history.read()),
+        "history.png": plot_history(run.history.read(), _held_out(run)),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),
@@ -292,3 +290,11 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
         frames = isinstance(picture, list)
         content = as_gif(picture, fps=run.kind.fps) if frames else as_png(picture)
         run.artefacts.put(run.path / name, content, of)
+
+
+def _held_out(run: Run) -> str:
+    """In what the held-out loss differs from that of training."""
+    training = run.config.training
+    averaged = ", with averaged weights" if training.average_names else ""
+    labelled = ", no label hidden" if run.kind.num_classes and training.label_dropout else ""
+    return f"at the end of an epoch{averaged}{labelled}"

@@ -30,6 +30,9 @@ def stop_on_signal() -> Generator[Callable[[], bool]]:
         yield lambda: asked
         return
     before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    # One that came before, and that an import swallowed, is answered here, where work is saved.
+    if getattr(before[signal.SIGINT], "hand_over", bool)():
+        asked = True
     try:
         yield lambda: asked
     finally:

@@ -1,0 +1,47 @@
+"""A walk from its beginning on, as the frames of an animation."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from denoising_diffusion.config import Sampling
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.report import thin
+from denoising_diffusion.run.draw import names_of, walk
+from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.inputs import Inputs
+from denoising_diffusion.samplers import Step
+from denoising_diffusion.sampling import start
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def states(x: Tensor, t: float, steps: Iterator[Step]) -> Iterator[Step]:
+    """Every state of a walk, from x at t on, beside the x_start that was estimated from it.
+
+    There is one more than steps; the last stands beside the last estimate.
+    """
+    x_start = x
+    for step in steps:
+        yield Step(t, x, step.x_start)
+        t, x, x_start = step
+    yield Step(t, x, x_start)
+
+
+def walked(
+    run: Run, model: GaussianDiffusion, wish: Sampling, inputs: Inputs | None = None
+) -> Iterator[Step]:
+    """The states of all samples of a completed request, from noise on."""
+    x, _ = start(model, wish.num or 0, wish.seed)
+    return states(x, float(model.num_timesteps), walk(run, model, wish, inputs=inputs))
+
+
+def frames_of(
+    run: Run, model: GaussianDiffusion, wish: Sampling, of: str, inputs: Inputs | None = None
+) -> "list[Image]":
+    """The frames of a walk, of which no more states are kept than are shown."""
+    shown = set(thin((wish.steps or 0) + 1))
+    kept = [state for i, state in enumerate(walked(run, model, wish, inputs)) if i in shown]
+    return run.kind.frames(kept, names_of(run, wish, inputs), of)

@@ -1,0 +1,141 @@
+"""A strip of pictures on the way from one to another, each a picture file or a seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoising_diffusion import tables
+from denoising_diffusion.checks import integer
+from denoising_diffusion.config import NONE, Sampling
+from denoising_diffusion.data.picture import read_header, read_picture
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.files import digest
+from denoising_diffusion.guidance import Denoiser
+from denoising_diffusion.interpolation import slerp
+from denoising_diffusion.run.artefacts import Origin
+from denoising_diffusion.run.draw import completed, origin
+from denoising_diffusion.run.folder import Run
+from denoising_diffusion.samplers import last, time_grid
+from denoising_diffusion.sampling import denoiser, start
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NUM = 9
+MOST = 1000
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of the way: a seed, or a picture (1, c, h, w) in model space and what it is from."""
+
+    seed: int | None
+    picture: Tensor | None
+    name: str
+    origin: Origin
+
+
+def strip(
+    run: Run, wish: Sampling, ends: tuple[str, str], device: str
+) -> "tuple[Origin, str, Callable[[], Image]]":
+    """What the strip is made from, the stem of its file, and how it is made.
+
+    Pictures are encoded: the ODE is walked up from t = 1, the least time that was trained. Seeds
+    are the noise of their sample 0. Mixes of the two are spherical, and drawn as every sample is.
+    The network runs in float32 whatever the run's precision, for what is encoded must come back.
+
+    Raises:
+        ValueError: a sampler with chance, more than one label, none where the run knows nothing
+            without one, fewer than two pictures, or an end that is neither a seed nor a picture of
+            the run's size.
+    """
+    wish = _completed(run, wish)
+    num = wish.num or NUM
+    found = [_end(run, text) for text in ends]
+    model = run.model(wish.average, device)
+    of = {**origin(run, model, wish), "between": [end.origin for end in found]}
+
+    def picture() -> "Image":
+        shares = torch.linspace(0, 1, num, dtype=torch.float64)
+        x = _between(run, model, wish, found, shares)
+        return run.kind.comparison(x[None], None, [f"{share:.2f}" for share in shares.tolist()])
+
+    return of, f"between-{found[0].name}-{found[1].name}", picture
+
+
+def _completed(run: Run, wish: Sampling) -> Sampling:
+    options = tables.options_of(tables.resolve("sampler", wish.sampler))
+    if wish.sampler == "ddpm" or wish.eta:
+        named = f"ddim with eta {wish.eta:g}" if wish.eta else wish.sampler
+        raise ValueError(f"--between takes a sampler without chance, ddim or heun, got {named}")
+    if len(wish.label) > 1:
+        raise ValueError(f"--between takes one --label, got {', '.join(wish.label)}")
+    if run.kind.num_classes and not wish.label:
+        if run.config.training.label_dropout == 0:
+            raise ValueError("this run knows nothing without a label; say with --label which")
+        wish = replace(wish, label=(NONE,))
+    num = integer("num", NUM if wish.num is None else wish.num, 2, MOST)
+    return completed(run, replace(wish, num=num, eta=0.0 if "eta" in options else None))
+
+
+def _end(run: Run, text: str) -> End:
+    if text.isdecimal():
+        seed = integer("a seed of --between", int(text), 0, 2**63 - 1)
+        return End(seed, None, str(seed), {"seed": seed})
+    path = Path(text)
+    channels, height, width = run.facts.shape
+    try:
+        header = read_header(path)
+        if (header.width, header.height) != (width, height):
+            raise ValueError(
+                f"it is {header.width} × {header.height}, the pictures of this run {width} × "
+                f"{height} (wide × high)"
+            )
+        pixels = read_picture(path, height, width, "pad", "black")
+    except ValueError as error:
+        raise ValueError(f"--between takes seeds and picture files; {path}: {error}") from None
+    if channels == 1:
+        pixels = _grey(pixels)
+    name = "".join(c if c.isalnum() else "_" for c in path.stem)[:40]
+    return End(None, run.kind.decode(pixels[None]), name, {"picture": digest(path)})
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 -> (h, w, 1)."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
+
+def _between(
+    run: Run, model: GaussianDiffusion, wish: Sampling, ends: list[End], shares: Tensor
+) -> Tensor:
+    sampler: Any = tables.resolve("sampler", wish.sampler)
+    times = time_grid(model.num_timesteps, wish.steps or model.num_timesteps)
+    down = sorted({*times, 1} - {0}, reverse=True)
+    alpha = model.schedule.alpha[1].item()
+
+    def estimate(count: int) -> Denoiser:
+        labels = run.kind.label_rows(wish.label, count)
+        return denoiser(model, labels=labels, guidance_scale=wish.guidance_scale, clip=wish.clip)
+
+    def encoded(end: End) -> Tensor:
+        noise, _ = start(model, 1, end.seed or 0)
+        if end.picture is None:
+            return noise
+        x = alpha * end.picture.to(noise)
+        return last(sampler(estimate(1), model.schedule, x, down[::-1])).x if len(down) > 1 else x
+
+    first, second = (encoded(end) for end in ends)
+    mixes = slerp(first, second, shares)[:, 0]
+    size = run.kind.batch(mixes.device.type == "cpu")
+    drawn = [
+        last(sampler(estimate(len(part)), model.schedule, part, [*down, 0])).x
+        for part in mixes.split(size)
+    ]
+    return torch.cat(drawn).cpu()
