@@ -13,7 +13,7 @@ ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"},
-    {"diffusion", "samplers", "loss", "training"},
+    {"diffusion", "samplers", "loss", "training", "restoration"},
     {"metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},

@@ -17,7 +17,7 @@ from denoising_diffusion.cli.arguments import (
     Settings,
     Train,
 )
-from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.config import Problem, RunConfig, Sampling
 from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
@@ -147,6 +147,7 @@ def _print_result(table: str | None, files: list[Path]) -> None:
 def _sample(command: Sample) -> None:
     from denoising_diffusion import distributed
     from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.restore import restore_run
     from denoising_diffusion.run.show import Outputs, sample_run
 
     outputs = Outputs(
@@ -159,7 +160,11 @@ def _sample(command: Sample) -> None:
     )
     device = pick_device(command.device).type
     with distributed.processes(device):
-        drawn = sample_run(Run(command.run), command.sampling, outputs, device=device)
+        run, wish, problem = Run(command.run), command.sampling, command.problem
+        if problem == Problem():
+            drawn = sample_run(run, wish, outputs, device=device)
+        else:
+            drawn = restore_run(run, wish, problem, outputs, device=device)
     for file in drawn.files:
         if file not in drawn.made:
             _say(f"{file} is there already")

@@ -29,6 +29,7 @@ from denoising_diffusion.loss import autocast
 from denoising_diffusion.progress import progress
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import RAW, Run, weights_prefix
+from denoising_diffusion.run.given import Given
 from denoising_diffusion.samplers import Step, time_grid
 from denoising_diffusion.sampling import denoiser, sample
 
@@ -111,7 +112,12 @@ def names_of(run: Run, wish: Sampling) -> list[str] | None:
 
 
 def walk(
-    run: Run, model: GaussianDiffusion, wish: Sampling, first: int = 0, num: int | None = None
+    run: Run,
+    model: GaussianDiffusion,
+    wish: Sampling,
+    first: int = 0,
+    num: int | None = None,
+    given: Given | None = None,
 ) -> Iterator[Step]:
     """The steps of samples first .. first + num - 1 of a completed request, in model space."""
     assert wish.num is not None and wish.steps is not None
@@ -121,7 +127,7 @@ def walk(
         model,
         labels=None if labels is None else labels[first : first + num],
         guidance_scale=wish.guidance_scale,
-        clip=wish.clip,
+        clip=wish.clip and given is None,
     )
 
     def at_precision(x: Tensor, t: Tensor) -> Tensor:
@@ -129,22 +135,20 @@ def walk(
             return estimate(x, t)
 
     sampler = tables.resolve("sampler", wish.sampler)
+    sampler = sampler if wish.eta is None else partial(sampler, eta=wish.eta)
+    sampler = sampler if given is None else given.sampler(sampler)
+    times, seed = time_grid(model.num_timesteps, wish.steps), wish.seed
     return sample(
-        model,
-        num,
-        sampler=sampler if wish.eta is None else partial(sampler, eta=wish.eta),
-        times=time_grid(model.num_timesteps, wish.steps),
-        denoise=at_precision,
-        seed=wish.seed,
-        first=first,
+        model, num, sampler=sampler, times=times, denoise=at_precision, seed=seed, first=first
     )
 
 
-def draw(run: Run, model: GaussianDiffusion, wish: Sampling) -> Tensor:
+def draw(run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None) -> Tensor:
     """All samples of a completed request, (num, *data), in model space, on the CPU."""
     rows: list[Tensor] = []
     batch, num = _batch(run, model), wish.num or 0
-    _draw_pieces(run, model, wish, range(0, num, batch), batch, lambda _, x: rows.append(x))
+    firsts = range(0, num, batch)
+    _draw_pieces(run, model, wish, given, firsts, batch, lambda _, x: rows.append(x))
     return torch.cat(rows)
 
 
@@ -157,6 +161,7 @@ def _draw_pieces(
     run: Run,
     model: GaussianDiffusion,
     wish: Sampling,
+    given: Given | None,
     firsts: Sequence[int],
     batch: int,
     done: Callable[[int, Tensor], None],
@@ -167,7 +172,7 @@ def _draw_pieces(
     def steps() -> Iterator[Step]:
         for first in firsts:
             x = torch.empty(0)
-            for step in walk(run, model, wish, first, min(batch, num - first)):
+            for step in walk(run, model, wish, first, min(batch, num - first), given):
                 x = step.x
                 yield step
             done(first, x.cpu())
@@ -176,7 +181,9 @@ def _draw_pieces(
         pass
 
 
-def origin(run: Run, model: GaussianDiffusion, wish: Sampling) -> Origin:
+def origin(
+    run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None
+) -> Origin:
     """What samples depend on, in terms of JSON: the weights and the completed request."""
     # Equal labels are equal samples, however they were asked for.
     labels = run.kind.label_rows(wish.label, wish.num or 0)
@@ -185,7 +192,7 @@ def origin(run: Run, model: GaussianDiffusion, wish: Sampling) -> Origin:
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
         "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
-    }
+    } | ({} if given is None else {"given": given.origin})
 
 
 def weights_of(run: Run, model: GaussianDiffusion, average: str | None) -> Origin:
@@ -197,13 +204,15 @@ def weights_of(run: Run, model: GaussianDiffusion, average: str | None) -> Origi
     }
 
 
-def draw_file(run: Run, model: GaussianDiffusion, wish: Sampling, out: Path) -> None:
+def draw_file(
+    run: Run, model: GaussianDiffusion, wish: Sampling, out: Path, given: Given | None = None
+) -> None:
     """Draw a completed request into an .npz; pieces that an earlier call finished are taken over.
 
     Pieces wait in a folder beside the file, `.NAME.parts`, together with what they depend on; those
     of another model or request are thrown away. Several processes share the pieces.
     """
-    of, batch, num = origin(run, model, wish), _batch(run, model), wish.num or 0
+    of, batch, num = origin(run, model, wish, given), _batch(run, model), wish.num or 0
     pieces = list(range(0, num, batch))
     folder = parts_of(out)
     if distributed.is_main():
@@ -215,7 +224,7 @@ def draw_file(run: Run, model: GaussianDiffusion, wish: Sampling, out: Path) -> 
     def keep(first: int, x: Tensor) -> None:
         write(_piece(folder, first), as_npz({"x": x.numpy()}))
 
-    _draw_pieces(run, model, wish, missing, batch, keep)
+    _draw_pieces(run, model, wish, given, missing, batch, keep)
     distributed.barrier()
     if distributed.is_main():
         found = [_read_piece(folder, i, min(batch, num - i)) for i in pieces]

@@ -26,6 +26,7 @@ from denoising_diffusion.run.draw import (
     walk,
 )
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.given import Given
 from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
@@ -71,7 +72,14 @@ class Drawn:
     made: list[Path]
 
 
-def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "auto") -> Drawn:
+def sample_run(
+    run: Run,
+    wish: Sampling,
+    outputs: Outputs,
+    *,
+    device: str = "auto",
+    given: Given | None = None,
+) -> Drawn:
     """Draw samples from a run and write them; what is there already, of the same, stays.
 
     Raises:
@@ -87,24 +95,26 @@ def sample_run(run: Run, wish: Sampling, outputs: Outputs, *, device: str = "aut
     _check_suffix(outputs.out, run.kind.suffixes)
     _check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
-    of = origin(run, model, wish)
-    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish)}.png", of)
+    of = origin(run, model, wish, given)
+    begin = "" if given is None else f"{given.name}-"
+    out = outputs.out or _free(run, run.samples / f"{begin}{file_name(run, wish)}.png", of)
     wanted = {out: of}
     if outputs.gif is not None:
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
-            frames = _frames(run, wish, walk(run, model, wish), outputs.gif_of)
+            frames = _frames(run, wish, walk(run, model, wish, given=given), outputs.gif_of)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
-            draw_file(run, model, wish, out)
+            draw_file(run, model, wish, out, given)
         elif out in missing and out.suffix != ".png" and distributed.is_main():
-            x = draw(run, model, wish)
+            x = draw(run, model, wish, given)
             run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
         elif out in missing and distributed.is_main():
             _show_behind(run)
-            picture = run.kind.picture(draw(run, model, wish), names_of(run, wish))
+            show = run.kind.picture if given is None else given.picture
+            picture = show(draw(run, model, wish, given), names_of(run, wish))
             run.artefacts.put(out, as_png(picture), of)
     return Drawn(list(wanted), missing)
 
