@@ -1,6 +1,5 @@
 """Linear operators A: what was observed of a sample, y = A x + noise."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated
@@ -30,7 +29,9 @@ class Operator(ABC):
 
     @abstractmethod
     def solve(self, y: Tensor, ridge: Tensor | float = 0.0) -> Tensor:
-        """y times the inverse of A Aᵀ + ridge, or its pseudo-inverse: Aᵀ solve(y) is A⁺ y.
+        """The inverse of A Aᵀ + ridge times y, a pseudo-inverse where there is none.
+
+        With ridge 0, Aᵀ of it is A⁺ y.
 
         Args:
             y: (b, *observed).
@@ -187,7 +188,7 @@ def _means(length: int, factor: int) -> Tensor:
 
 def _mirrored(length: int, std: float) -> Tensor:
     """The matrix of the blur: weights of places that the mirrors show again are added up."""
-    reach = math.ceil(4 * std)
+    reach = int(4 * std + 0.5)  # as scipy cuts it
     offsets = torch.arange(-reach, reach + 1)
     weights = torch.exp(-(offsets.double() ** 2) / (2 * std**2))
     places = (torch.arange(length)[:, None] + offsets) % (2 * length)
