@@ -192,7 +192,7 @@ def share_of_the_upper_mode(method, sampler, **options):
     def randn_like(x):
         return torch.randn(x.shape, dtype=F64, generator=generator)
 
-    start = randn_like(torch.empty(4000, 2))
+    start = randn_like(torch.empty(2000, 2))
     end = dd.last(sampler(denoise, SCHEDULE, start, range(200, -1, -1), randn_like=randn_like))
     assert method == "dps" or torch.allclose(end.x[:, 0], torch.tensor(SEEN, dtype=F64), atol=1e-12)
     return (end.x[:, 1] > 0).double().mean().item()
@@ -220,7 +220,7 @@ def test_the_bias_on_two_modes_is_the_stated_one(method, sampler, stated):
     assert exact == pytest.approx(0.827, abs=0.001)
     options = {"jump": 8, "repeats": 1 if method == "repaint-1" else 10}
     found = share_of_the_upper_mode(method, sampler, **options)
-    assert found == pytest.approx(stated, abs=0.015)
+    assert found == pytest.approx(stated, abs=0.025)
     assert found < exact
 
 
