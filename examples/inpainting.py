@@ -51,7 +51,7 @@ filled = dd.repaint(
     dd.clipped(denoise), schedule, noise(answers), times,
     observation=truth[0], known=known, jump=2, repeats=3, randn_like=noise,
 )  # fmt: skip
-both = torch.cat([truth, mask.adjoint(observation), answers, dd.last(filled).x])
+both = torch.cat([truth, answers, mask.adjoint(observation), dd.last(filled).x])
 tiles = ((both.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 dd.image_grid(tiles, columns=9).save("inpainting.png")
-print("inpainting.png: the picture, what is known of it, eight answers and eight of RePaint")
+print("inpainting.png: the picture and answers; below, what is known of it and RePaint's answers")
