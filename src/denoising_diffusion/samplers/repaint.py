@@ -72,8 +72,9 @@ def repaint(
         mean = torch.where(seen, then.alpha * y, mean)
         if then.sigma == 0:
             return Step(then.t, mean, x_start)
-        std = torch.where(seen, then.sigma, posterior_std(now, then)).to(x)
-        return Step(then.t, mean + std * noise_like(randn_like, x), x_start)
+        noise = noise_like(randn_like, x)
+        noise = torch.where(seen, then.sigma * noise, posterior_std(now, then) * noise)
+        return Step(then.t, mean + noise, x_start)
 
     def move(estimate: Estimate, x: Tensor, now: Row, then: Row) -> Step:
         block.append(now)
