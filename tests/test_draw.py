@@ -149,11 +149,11 @@ def test_a_kill_keeps_the_finished_pieces(tmp_path, monkeypatch, small, in_piece
     drawn = []
     original = draw.walk
 
-    def killed(run, model, wish, first, num, inputs):
+    def killed(run, model, wish, first, num, given):
         if first == 32 and len(drawn) == 2:
             raise KeyboardInterrupt
         drawn.append(first)
-        return original(run, model, wish, first, num, inputs)
+        return original(run, model, wish, first, num, given)
 
     monkeypatch.setattr(draw, "walk", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -14,7 +14,7 @@ FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
     | {"interpolation", "dequantisation"},
-    {"diffusion", "samplers", "loss", "training", "super_resolution"},
+    {"diffusion", "samplers", "loss", "training", "super_resolution", "restoration"},
     {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},

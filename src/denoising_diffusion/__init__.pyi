@@ -71,6 +71,15 @@ from .recipes import recipe as recipe
 from .report import image_grid as image_grid
 from .report import scatter_frame as scatter_frame
 from .report import write_gif as write_gif
+from .restoration import Mask as Mask
+from .restoration import Operator as Operator
+from .restoration import Separable as Separable
+from .restoration import average_pooling as average_pooling
+from .restoration import blur as blur
+from .restoration import dps as dps
+from .restoration import grey_from_colour as grey_from_colour
+from .restoration import pigdm as pigdm
+from .restoration import replacement as replacement
 from .run import Run as Run
 from .run import load as load
 from .run.checkpoint import restore_training_state as restore_training_state
@@ -84,6 +93,7 @@ from .samplers import ddpm as ddpm
 from .samplers import last as last
 from .samplers import time_grid as time_grid
 from .samplers.heun import heun as heun
+from .samplers.repaint import repaint as repaint
 from .sampling import ddim_sample as ddim_sample
 from .sampling import ddim_sample_loop as ddim_sample_loop
 from .sampling import p_sample as p_sample

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from denoising_diffusion import tables
-from denoising_diffusion.checks import integer, number
+from denoising_diffusion.checks import integer, number, one_of
 from denoising_diffusion.files import FORMAT_VERSION, check_version
 from denoising_diffusion.tables import Choice
 
@@ -22,6 +23,8 @@ def _count(name: str, value: int, low: int = 1) -> int:
     return integer(name, integer(name, value, low), high=MOST)
 
 
+REPAINT = "repaint"
+"""The method of filling that is a sampler of its own."""
 PER_INPUT = 16
 """Samples of each of the pictures that a super-resolution run is scored with."""
 
@@ -127,6 +130,44 @@ class Sampling:
             _count("steps", self.steps)
         if self.eta is not None:
             number("eta", self.eta, "[0, 1]")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is known of the samples beforehand: a picture with a hole, or one that was spoilt."""
+
+    inpaint: Path | None = None
+    """Fill what is white in --mask in this picture, which has the size of the run's."""
+    mask: Path | None = None
+    """A picture of the same size: white is filled, black is kept."""
+    restore: Path | None = None
+    """Undo --operator on this picture, which has the size that the operator leaves."""
+    operator: str | None = None
+    """What was done to it: pool4, the means of blocks of 4 × 4; blur1.5, a Gaussian blur of 1.5
+    pixels; or grey, without its colours."""
+    observation_noise: float | None = None
+    """The standard deviation of noise in the picture of --restore, in grey levels; 0 without it."""
+    method: str | None = None
+    """How: replacement, dps, pigdm, or repaint, which fills alone; pigdm without it."""
+
+    def __post_init__(self) -> None:
+        if (self.inpaint is None) != (self.mask is None):
+            raise ValueError("--inpaint and --mask go together: a picture, and what to fill in it")
+        if (self.restore is None) != (self.operator is None):
+            raise ValueError("--restore and --operator go together: a picture, and what spoilt it")
+        if self.inpaint is not None and self.restore is not None:
+            raise ValueError("--inpaint and --restore exclude each other")
+        if self.observation_noise is not None:
+            number("observation_noise", self.observation_noise, "[0, 255]")
+            if self.restore is None:
+                raise ValueError("--observation-noise goes with --restore")
+        if self.method is not None:
+            one_of("method", self.method, (*tables.TABLES["method"], REPAINT))
+            if self.inpaint is None and (self.restore is None or self.method == REPAINT):
+                raise ValueError(
+                    f"--method {self.method} goes with --inpaint"
+                    + " or --restore" * (self.method != REPAINT)
+                )
 
 
 @dataclass(frozen=True)

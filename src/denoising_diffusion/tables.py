@@ -71,6 +71,18 @@ TABLES: dict[str, dict[str, Target]] = {
         "ddim": "samplers.ddim:ddim",
         "heun": "samplers.heun:heun",
     },
+    # (denoise, schedule, observation, operator, *, noise, **options) -> a denoiser that agrees
+    "method": {
+        "replacement": "restoration:replacement",
+        "dps": "restoration:dps",
+        "pigdm": "restoration:pigdm",
+    },
+    # (the shape of a sample, the number behind the name if there is one) -> an Operator
+    "operator": {
+        "pool": "restoration:average_pooling",
+        "blur": "restoration:blur",
+        "grey": "restoration:grey_from_colour",
+    },
     # (**options) -> a Dataset
     "data": {
         "digits": "data.digits:digits",

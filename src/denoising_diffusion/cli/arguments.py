@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from denoising_diffusion.config import RunConfig, Sampling, TrainingConfig
+from denoising_diffusion.config import Problem, RunConfig, Sampling, TrainingConfig
 
 _GRID = "label×guidance"
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -111,6 +111,8 @@ class Sample:
     """The run folder."""
     sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
     """How samples are drawn."""
+    problem: Annotated[Problem, arg(name="")] = field(default_factory=Problem)
+    """What is known of them beforehand."""
     raw_weights: bool = False
     """--average raw: the weights as trained."""
     source: Annotated[Path | None, arg(name="from", metavar="PICTURES|FILE.npz")] = None

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,10 @@ from denoising_diffusion.cli.arguments import (
     Settings,
     Train,
 )
+from denoising_diffusion.cli.describe import info, recipes
+from denoising_diffusion.cli.draw import draw
+from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
-from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.settings import base_configuration, settled
@@ -26,7 +27,7 @@ from denoising_diffusion.strict_json import to_json
 from denoising_diffusion.tables import TABLES
 
 if TYPE_CHECKING:
-    from denoising_diffusion.run.show import Drawn
+    pass
 
 
 def run(command: object) -> None:
@@ -42,13 +43,13 @@ def run(command: object) -> None:
         case Resume():
             _resume(command)
         case Sample():
-            _sample(command)
+            draw(command)
         case Evaluate():
             _evaluate(command)
         case Recipes():
-            _recipes()
+            recipes()
         case Info():
-            _info(Run(command.run))
+            info(Run(command.run))
         case _:
             raise TypeError(f"unknown command {command!r}")
 
@@ -102,7 +103,7 @@ def _train(command: Train) -> None:
         device=command.device,
         evaluate=not command.no_evaluate,
         overwrite=command.overwrite,
-        say=_say,
+        say=say,
     )
     _print_result(result.table, result.files)
 
@@ -122,7 +123,7 @@ def _look_ahead(config: RunConfig, out: Path, command: Train) -> None:
     except NotHere as missing:
         report = [str(missing)]
     for line in report:
-        _say(line)
+        say(line)
 
 
 def _resume(command: Resume) -> None:
@@ -134,16 +135,9 @@ def _resume(command: Resume) -> None:
         data=command.data,
         device=command.device,
         evaluate=not command.no_evaluate,
-        say=_say,
+        say=say,
     )
     _print_result(result.table, result.files)
-
-
-def _say(text: str) -> None:
-    from denoising_diffusion import distributed
-
-    if distributed.is_main():
-        print(f"ddpm: {text}", file=sys.stderr)
 
 
 def _print_result(table: str | None, files: list[Path]) -> None:
@@ -153,52 +147,6 @@ def _print_result(table: str | None, files: list[Path]) -> None:
     if files:
         print("look at:")
         print("\n".join(f"  {file}" for file in files))
-
-
-def _sample(command: Sample) -> None:
-    from denoising_diffusion import distributed
-    from denoising_diffusion.run.build import pick_device
-    from denoising_diffusion.run.enlarge import Source, sample_from
-    from denoising_diffusion.run.show import Outputs
-    from denoising_diffusion.run.single import sample_folder
-
-    device = pick_device(command.device).type
-    out = None if command.out is None else Path(command.out)
-    run = Run(command.run)
-    source = Source(command.source, command.then, command.per_input)
-    if out is not None and (str(command.out).endswith(("/", os.sep)) or out.is_dir()):
-        if command.gif or command.strip or command.grid or command.between:
-            raise ValueError("a folder takes no --gif, --strip, --grid or --between")
-        if source != Source() or run.config.factor is not None:
-            raise ValueError("a folder takes no enlarged pictures; take --out FILE.npz or FILE.png")
-        with distributed.processes(device):
-            drawn = sample_folder(
-                run, command.sampling, out, overwrite=command.overwrite, device=device
-            )
-        _print_drawn(drawn)
-        return
-    outputs = Outputs(
-        out=out,
-        gif=command.gif,
-        gif_of=command.gif_of,
-        strip=command.strip,
-        grid=command.grid is not None,
-        between=command.between,
-        overwrite=command.overwrite,
-    )
-    with distributed.processes(device):
-        drawn = sample_from(run, command.sampling, outputs, source, device=device)
-    _print_drawn(drawn)
-
-
-def _print_drawn(drawn: "Drawn") -> None:
-    from denoising_diffusion import distributed
-
-    for file in drawn.files:
-        if file not in drawn.made:
-            _say(f"{file} is there already")
-    if distributed.is_main():
-        print("\n".join(map(str, drawn.files)))
 
 
 def _evaluate(command: Evaluate) -> None:
@@ -239,59 +187,3 @@ def _data(data: str | None, source: Path) -> dict[str, Any] | None:
     if run.exists and "path" in run.config.data:
         return settled(run.config, Path(data)).data
     return {"name": "mnist" if Path(data).is_dir() else "points", "path": data}
-
-
-def _recipes() -> None:
-    rows = [("recipe", "data", "network", "schedule", "epochs", "batch", "predicts", "sampler")]
-    for config in RECIPES.values():
-        t = config.training
-        kind, size, *_ = config.network.values()
-        timesteps = config.schedule["timesteps"]
-        rows.append(
-            (
-                config.recipe,
-                config.data["name"],
-                f"{kind} {size or 'fitted'}",
-                f"{config.schedule['kind']} {timesteps}",
-                str(t.epochs),
-                str(t.batch_size),
-                str(t.prediction),
-                f"{config.sampling.sampler} {config.sampling.steps or timesteps}",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=True)).rstrip())
-
-
-def _info(run: Run) -> None:
-    config, facts, history = run.config, run.facts, run.history.read()
-    s, timesteps = config.sampling, config.schedule.get("timesteps", 100)
-    shape = " × ".join(map(str, facts.shape))
-    rows = [
-        ("recipe", config.recipe),
-        ("data", f"{facts.name}, {facts.num_train:,} {facts.kind} of shape {shape}"),
-        ("classes", ", ".join(facts.class_names) or "none"),
-        *([("enlarges", f"pictures by {config.factor}")] if config.factor else []),
-        ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
-        ("predicts", str(config.training.prediction)),
-        ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),
-        ("weights", ", ".join((*config.training.average_names, "raw"))),
-        ("sampler", f"{s.sampler}, {s.steps or timesteps} steps, guidance {s.guidance_scale:g}"),
-        ("precision", config.training.precision),
-        ("epochs", f"{history[-1]['epoch'] if history else 0} of {config.training.epochs}"),
-        ("finished", "yes" if run.finished else "no"),
-    ]
-    if history:
-        rows.append(("held-out loss", f"{history[-1]['val_loss']:.5f}"))
-    if run.checkpoint_file.exists():
-        notes = read_notes(run.checkpoint_file)
-        rows.append(("training time", f"{notes.get('seconds', 0):,.0f} s"))
-    files = sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file())
-    rows.append(("size on disk", f"{files / 1e6:.1f} MB"))
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:<{width}}  {value}")
-    if run.evaluated:
-        print()
-        print(run.read_table())

@@ -10,7 +10,7 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.report import thin
 from denoising_diffusion.run.draw import names_of, walk
 from denoising_diffusion.run.folder import Run
-from denoising_diffusion.run.inputs import Inputs
+from denoising_diffusion.run.given import Given
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.sampling import start
 
@@ -31,17 +31,17 @@ def states(x: Tensor, t: float, steps: Iterator[Step]) -> Iterator[Step]:
 
 
 def walked(
-    run: Run, model: GaussianDiffusion, wish: Sampling, inputs: Inputs | None = None
+    run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None
 ) -> Iterator[Step]:
     """The states of all samples of a completed request, from noise on."""
     x, _ = start(model, wish.num or 0, wish.seed)
-    return states(x, float(model.num_timesteps), walk(run, model, wish, inputs=inputs))
+    return states(x, float(model.num_timesteps), walk(run, model, wish, given=given))
 
 
 def frames_of(
-    run: Run, model: GaussianDiffusion, wish: Sampling, of: str, inputs: Inputs | None = None
+    run: Run, model: GaussianDiffusion, wish: Sampling, of: str, given: Given | None = None
 ) -> "list[Image]":
     """The frames of a walk, of which no more states are kept than are shown."""
     shown = set(thin((wish.steps or 0) + 1))
-    kept = [state for i, state in enumerate(walked(run, model, wish, inputs)) if i in shown]
-    return run.kind.frames(kept, names_of(run, wish, inputs), of)
+    kept = [state for i, state in enumerate(walked(run, model, wish, given)) if i in shown]
+    return run.kind.frames(kept, names_of(run, wish, given), of)

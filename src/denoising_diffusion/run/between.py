@@ -5,16 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from denoising_diffusion import tables
 from denoising_diffusion.checks import integer
 from denoising_diffusion.config import NONE, Sampling
-from denoising_diffusion.data.picture import read_header, read_picture
+from denoising_diffusion.data.exact import read_exact
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import digest
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.interpolation import slerp
 from denoising_diffusion.run.artefacts import Origin
@@ -88,28 +86,12 @@ def _end(run: Run, text: str) -> End:
         seed = integer("a seed of --between", int(text), 0, 2**63 - 1)
         return End(seed, None, str(seed), {"seed": seed})
     path = Path(text)
-    channels, height, width = run.facts.shape
     try:
-        header = read_header(path)
-        if (header.width, header.height) != (width, height):
-            raise ValueError(
-                f"it is {header.width} × {header.height}, the pictures of this run {width} × "
-                f"{height} (wide × high)"
-            )
-        pixels = read_picture(path, height, width, "pad", "black")
+        pixels, sha256 = read_exact(path, run.facts.shape)
     except ValueError as error:
-        raise ValueError(f"--between takes seeds and picture files; {path}: {error}") from None
-    if channels == 1:
-        pixels = _grey(pixels)
+        raise ValueError(f"--between takes seeds and picture files; {error}") from None
     name = "".join(c if c.isalnum() else "_" for c in path.stem)[:40]
-    return End(None, run.kind.decode(pixels[None]), name, {"picture": digest(path)})
-
-
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 -> (h, w, 1)."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    return End(None, run.kind.decode(pixels[None]), name, {"picture": sha256})
 
 
 def _between(

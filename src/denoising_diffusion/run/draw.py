@@ -27,7 +27,7 @@ from denoising_diffusion.loss import autocast
 from denoising_diffusion.progress import progress
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import RAW, Run, weights_prefix
-from denoising_diffusion.run.inputs import Inputs
+from denoising_diffusion.run.given import Given
 from denoising_diffusion.run.pieces import parts_of, piece, prepare_parts, read_piece
 from denoising_diffusion.samplers import Step, time_grid
 from denoising_diffusion.sampling import denoiser, sample
@@ -92,7 +92,7 @@ def evaluations(run: Run, wish: Sampling) -> int:
     return (wish.steps or 0) * (2 if guided else 1)
 
 
-def file_name(run: Run, wish: Sampling, inputs: Inputs | None = None) -> str:
+def file_name(run: Run, wish: Sampling, given: Given | None = None) -> str:
     """The stem of the default file: all that differs from what the run draws by itself."""
     parts = [wish.sampler, str(wish.steps), f"g{wish.guidance_scale:g}", f"s{wish.seed}"]
     if wish.eta:
@@ -107,22 +107,20 @@ def file_name(run: Run, wish: Sampling, inputs: Inputs | None = None) -> str:
         named = "-".join("".join(c if c.isalnum() else "_" for c in n) for n in wish.label)
         short = named if len(named) <= 40 else hashlib.sha256(named.encode()).hexdigest()[:12]
         parts.append(f"label-{short}")
-    if inputs is not None:
-        parts.append(f"from-{hashlib.sha256(json.dumps(inputs.origin).encode()).hexdigest()[:12]}")
-    return "-".join(parts)
+    stem = "-".join(parts)
+    return stem if given is None else given.named(stem)
 
 
-def labels_of(run: Run, wish: Sampling, inputs: Inputs | None = None) -> Tensor | None:
+def labels_of(run: Run, wish: Sampling, given: Given | None = None) -> Tensor | None:
     """The labels of the samples of a completed request, (num,); those of one picture are equal."""
-    if inputs is None:
+    if given is None:
         return run.kind.label_rows(wish.label, wish.num or 0)
-    labels = run.kind.label_rows(wish.label, inputs.count)
-    return None if labels is None else labels.repeat_interleave(inputs.per_input)
+    return given.labels(run.kind, wish)
 
 
-def names_of(run: Run, wish: Sampling, inputs: Inputs | None = None) -> list[str] | None:
+def names_of(run: Run, wish: Sampling, given: Given | None = None) -> list[str] | None:
     """The class name of every sample of a completed request."""
-    return run.kind.label_names(labels_of(run, wish, inputs))
+    return run.kind.label_names(labels_of(run, wish, given))
 
 
 def walk(
@@ -131,19 +129,19 @@ def walk(
     wish: Sampling,
     first: int = 0,
     num: int | None = None,
-    inputs: Inputs | None = None,
+    given: Given | None = None,
 ) -> Iterator[Step]:
     """The steps of samples first .. first + num - 1 of a completed request, in model space."""
     assert wish.num is not None and wish.steps is not None
     num = wish.num - first if num is None else num
-    labels = labels_of(run, wish, inputs)
-    if inputs is not None:
-        model, labels = inputs.bound(model, wish.seed, labels)
+    labels = labels_of(run, wish, given)
+    if given is not None:
+        model, labels = given.bound(model, wish.seed, labels)
     estimate = denoiser(
         model,
         labels=None if labels is None else labels[first : first + num],
         guidance_scale=wish.guidance_scale,
-        clip=wish.clip,
+        clip=wish.clip and (given is None or not given.clips),
     )
 
     def at_precision(x: Tensor, t: Tensor) -> Tensor:
@@ -151,25 +149,20 @@ def walk(
             return estimate(x, t)
 
     sampler = tables.resolve("sampler", wish.sampler)
+    sampler = sampler if wish.eta is None else partial(sampler, eta=wish.eta)
+    sampler = sampler if given is None else given.sampler(sampler)
+    times, seed = time_grid(model.num_timesteps, wish.steps), wish.seed
     return sample(
-        model,
-        num,
-        sampler=sampler if wish.eta is None else partial(sampler, eta=wish.eta),
-        times=time_grid(model.num_timesteps, wish.steps),
-        denoise=at_precision,
-        seed=wish.seed,
-        first=first,
+        model, num, sampler=sampler, times=times, denoise=at_precision, seed=seed, first=first
     )
 
 
-def draw(
-    run: Run, model: GaussianDiffusion, wish: Sampling, inputs: Inputs | None = None
-) -> Tensor:
+def draw(run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None) -> Tensor:
     """All samples of a completed request, (num, *data), in model space, on the CPU."""
     rows: list[Tensor] = []
     batch, num = _batch(run, model), wish.num or 0
     pieces = range(0, num, batch)
-    _draw_pieces(run, model, wish, pieces, batch, lambda _, x: rows.append(x), inputs)
+    _draw_pieces(run, model, wish, pieces, batch, lambda _, x: rows.append(x), given)
     return torch.cat(rows)
 
 
@@ -185,7 +178,7 @@ def _draw_pieces(
     firsts: Sequence[int],
     batch: int,
     done: Callable[[int, Tensor], None],
-    inputs: Inputs | None,
+    given: Given | None,
 ) -> None:
     """Draw the samples from each of these numbers on, `batch` at a time; `done` takes them."""
     num = wish.num or 0
@@ -193,7 +186,7 @@ def _draw_pieces(
     def steps() -> Iterator[Step]:
         for first in firsts:
             x = torch.empty(0)
-            for step in walk(run, model, wish, first, min(batch, num - first), inputs):
+            for step in walk(run, model, wish, first, min(batch, num - first), given):
                 x = step.x
                 yield step
             done(first, x.cpu())
@@ -203,17 +196,17 @@ def _draw_pieces(
 
 
 def origin(
-    run: Run, model: GaussianDiffusion, wish: Sampling, inputs: Inputs | None = None
+    run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None
 ) -> Origin:
-    """What samples depend on, in terms of JSON: the weights, the completed request, the inputs."""
+    """What samples depend on, in terms of JSON: the weights, the completed request, the rest."""
     # Equal labels are equal samples, however they were asked for.
-    labels = labels_of(run, wish, inputs)
+    labels = labels_of(run, wish, given)
     return {
         **weights_of(run, model, wish.average),
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
         "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
-        **({} if inputs is None else inputs.origin),
+        **({} if given is None else given.origin),
     }
 
 
@@ -231,7 +224,7 @@ def draw_file(
     model: GaussianDiffusion,
     wish: Sampling,
     out: Path,
-    inputs: Inputs | None = None,
+    given: Given | None = None,
     put: Callable[[Tensor], None] | None = None,
 ) -> None:
     """Draw a completed request into an .npz, or give all samples to `put`, which writes them.
@@ -240,7 +233,7 @@ def draw_file(
     `.NAME.parts`, together with what they depend on; those of another model or request are thrown
     away. Several processes share the pieces.
     """
-    of, batch, num = origin(run, model, wish, inputs), _batch(run, model), wish.num or 0
+    of, batch, num = origin(run, model, wish, given), _batch(run, model), wish.num or 0
     pieces = list(range(0, num, batch))
     folder = parts_of(out)
     if distributed.is_main():
@@ -252,20 +245,20 @@ def draw_file(
     def keep(first: int, x: Tensor) -> None:
         write(piece(folder, first), as_npz({"x": x.numpy()}))
 
-    _draw_pieces(run, model, wish, missing, batch, keep, inputs)
+    _draw_pieces(run, model, wish, missing, batch, keep, given)
     distributed.barrier()
     if distributed.is_main():
         found = [read_piece(folder, i, min(batch, num - i)) for i in pieces]
         x = torch.cat([x for x in found if x is not None])
         if put is None:
-            run.artefacts.put(out, as_npz(arrays_of(run, wish, x, inputs)), of)
+            run.artefacts.put(out, as_npz(arrays_of(run, wish, x, given)), of)
         else:
             put(x)
         shutil.rmtree(folder)
     distributed.barrier()
 
 
-def arrays_of(run: Run, wish: Sampling, x: Tensor, inputs: Inputs | None = None) -> dict[str, Any]:
+def arrays_of(run: Run, wish: Sampling, x: Tensor, given: Given | None = None) -> dict[str, Any]:
     """Samples, labels and seeds as the arrays of an .npz, none of which needs pickling.
 
     `samples` are what the kind of the run keeps: uint8 (n, h, w, c) of images, floats (n, d) in the
@@ -275,7 +268,7 @@ def arrays_of(run: Run, wish: Sampling, x: Tensor, inputs: Inputs | None = None)
     index = np.arange(len(x), dtype=np.int64)
     seeds = np.stack([np.full_like(index, wish.seed), index], 1)
     arrays: dict[str, Any] = {"samples": run.kind.encode(x), "seeds": seeds}
-    names = names_of(run, wish, inputs)
+    names = names_of(run, wish, given)
     if names is not None:
         arrays["labels"] = np.array(names)
     return arrays

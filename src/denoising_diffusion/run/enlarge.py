@@ -46,7 +46,7 @@ def sample_from(
         integer("--per-input", source.per_input, 1)
     if source.then is not None:
         run, wish, inputs = _cascade(run, Run(source.then), wish, source, device)
-        return sample_run(run, wish, outputs, device=device, inputs=inputs)
+        return sample_run(run, wish, outputs, device=device, given=inputs)
     kind = run.kind
     if not isinstance(kind, Enlarged):
         if source != Source():
@@ -57,7 +57,7 @@ def sample_from(
     if outputs.strip == "forward":
         return sample_run(run, wish, outputs, device=device)
     inputs = _from_files(kind, wish, source) if source.pictures else _own(run, wish, source)
-    return sample_run(run, replace(wish, num=inputs.num), outputs, device=device, inputs=inputs)
+    return sample_run(run, replace(wish, num=inputs.num), outputs, device=device, given=inputs)
 
 
 def _from_files(kind: Enlarged, wish: Sampling, source: Source) -> Inputs:

@@ -1,5 +1,6 @@
 """The pictures that samples of a super-resolution run are drawn from."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,14 +9,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from denoising_diffusion.config import PER_INPUT
+from denoising_diffusion.config import PER_INPUT, Sampling
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import digest_of_tensors
+from denoising_diffusion.files import digest_of, digest_of_tensors
+from denoising_diffusion.kinds import Kind
+from denoising_diffusion.kinds.base import Names
 from denoising_diffusion.kinds.enlarged import SHOWN, Enlarged
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.given import Given
 from denoising_diffusion.seeds import stream
 from denoising_diffusion.super_resolution import given, noised, pooled
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(Given):
     """Pictures, and how many samples are drawn from each, one after the other.
 
     Args:
@@ -59,12 +63,22 @@ class Inputs:
 
     @property
     def origin(self) -> Origin:
-        """What samples depend on beside the weights and the request, in terms of JSON."""
+        """Digests and numbers of them."""
         return {"inputs": {**self.of, "per_input": self.per_input, "level": self.level}}
+
+    def named(self, stem: str) -> str:
+        """The stem, and what tells these pictures from others."""
+        digest = digest_of(json.dumps(self.origin).encode())
+        return f"{stem}-from-{digest[:12]}"
+
+    def labels(self, kind: Kind, wish: Sampling) -> Tensor | None:
+        """Those of one picture are equal."""
+        labels = kind.label_rows(wish.label, self.count)
+        return None if labels is None else labels.repeat_interleave(self.per_input)
 
     def bound(
         self, model: GaussianDiffusion, seed: int, labels: Tensor | None
-    ) -> tuple[GaussianDiffusion, Tensor]:
+    ) -> tuple[GaussianDiffusion, Tensor | None]:
         """The model with the picture of every sample bound as its label, and these labels (num,).
 
         Args:
@@ -84,8 +98,9 @@ class Inputs:
         )
         return enlarging, 1 + torch.arange(self.num)
 
-    def picture(self, x: Tensor) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> "Image":
         """Samples (num, *shape) beside the pictures that they were drawn from."""
+        del names
         return self.kind.picture_beside(self.low, x, self.truth, self.names)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a run, and samples of it as a picture, a file or an animation."""
+"""Samples of a run as a picture, a file or an animation."""
 
 import contextlib
 import shutil
@@ -12,11 +12,10 @@ from torch import Tensor
 
 from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
-from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import as_png, write
-from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.files import as_png
+from denoising_diffusion.report import as_gif
 from denoising_diffusion.run import between
-from denoising_diffusion.run.animate import frames_of, walked
+from denoising_diffusion.run.animate import frames_of
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import (
     completed,
@@ -28,7 +27,7 @@ from denoising_diffusion.run.draw import (
     parts_of,
 )
 from denoising_diffusion.run.folder import Run
-from denoising_diffusion.run.inputs import Inputs, shown_inputs
+from denoising_diffusion.run.given import Given
 from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.seeds import stream
 
@@ -39,8 +38,6 @@ SCALES = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """The guidance scales of a strip."""
 PANELS = 6
 MOST_ANIMATED = 5000
-_LAST = "samples.png"
-_SHOWN = (_LAST, "reverse.gif", "estimate.gif")
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,11 @@ def sample_run(
     outputs: Outputs,
     *,
     device: str = "auto",
-    inputs: Inputs | None = None,
+    given: Given | None = None,
 ) -> Drawn:
     """Draw samples from a run and write them; what is there already, of the same, stays.
 
-    A super-resolution run needs the inputs that they are drawn from.
+    A super-resolution run needs the pictures that they are drawn from.
 
     Raises:
         ValueError: bad options, an unknown suffix, no run, or another command that is writing.
@@ -100,30 +97,32 @@ def sample_run(
     _check_suffix(outputs.out, run.kind.suffixes)
     _check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
-    of = origin(run, model, wish, inputs)
-    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish, inputs)}.png", of)
+    of = origin(run, model, wish, given)
+    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish, given)}.png", of)
     wanted = {out: of}
     if outputs.gif is not None:
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
     with _to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
-            frames = frames_of(run, model, wish, outputs.gif_of, inputs)
+            frames = frames_of(run, model, wish, outputs.gif_of, given)
             run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
         if out in missing and out.suffix == ".npz":
-            draw_file(run, model, wish, out, inputs)
+            draw_file(run, model, wish, out, given)
         elif out in missing and out.suffix != ".png" and distributed.is_main():
             x = draw(run, model, wish)
             run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
         elif out in missing and distributed.is_main():
             _show_behind(run)
-            picture = _picture(run, wish, draw(run, model, wish, inputs), inputs)
+            picture = picture_of(run, wish, draw(run, model, wish, given), given)
             run.artefacts.put(out, as_png(picture), of)
     return Drawn(list(wanted), missing)
 
 
-def _picture(run: Run, wish: Sampling, x: Tensor, inputs: Inputs | None) -> "Image":
-    return inputs.picture(x) if inputs else run.kind.picture(x, names_of(run, wish))
+def picture_of(run: Run, wish: Sampling, x: Tensor, given: Given | None) -> "Image":
+    """Samples of a completed request, drawn."""
+    show = run.kind.picture if given is None else given.picture
+    return show(x, names_of(run, wish, given))
 
 
 def _show_behind(run: Run) -> None:
@@ -237,64 +236,3 @@ def _forward_strip(run: Run, wish: Sampling) -> Comparison:
 
     labels: list[Any] = list(wish.label)
     return {"data": run.facts.fingerprint, "labels": labels, "seed": wish.seed}, picture
-
-
-def small(run: Run, *, preview: bool) -> Sampling:
-    """The completed request of a few samples to look at."""
-    unlabelled = run.config.training.label_dropout > 0
-    num, labels = run.kind.shown(preview=preview, unlabelled=unlabelled)
-    return completed(run, replace(run.config.sampling, num=num, label=labels))
-
-
-def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
-    """A picture of a few samples while training goes on."""
-    run.kind.show_behind(run.data)
-    wish = small(run, preview=True)
-    inputs = shown_inputs(run, wish.num or 0)
-    picture = _picture(run, wish, draw(run, model, wish, inputs), inputs)
-    write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
-
-
-def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
-    """The pictures that end a run, those to look at first; None if one of them is missing."""
-    of = _pictures_origin(run, model)
-    files = run.artefacts.recorded(of)
-    if run.path / _LAST not in files or not all(run.artefacts.current(f, of) for f in files):
-        return None
-    shown = [run.path / name for name in _SHOWN]
-    return [*shown, *(f for f in files if f not in shown)]
-
-
-def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
-    wish = small(run, preview=False)
-    inputs = shown_inputs(run, wish.num or 0)
-    return {**origin(run, model, wish, inputs), "picture": "run"}
-
-
-def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
-    """Draw the pictures that end a run; that of the samples comes last."""
-    of = _pictures_origin(run, model)
-    run.kind.show_behind(run.data)
-    wish = small(run, preview=False)
-    inputs = shown_inputs(run, wish.num or 0)
-    steps = list(walked(run, model, wish, inputs))
-    names = names_of(run, wish, inputs)
-    made: Mapping[str, Image | list[Image]] = {
-        "history.png": plot_history(run.history.read(), _held_out(run)),
-        "reverse.gif": run.kind.frames(steps, names, "state"),
-        "estimate.gif": run.kind.frames(steps, names, "estimate"),
-        **run.kind.run_pictures(model, run.data, steps),
-        _LAST: _picture(run, wish, steps[-1].x, inputs),
-    }
-    for name, picture in made.items():
-        frames = isinstance(picture, list)
-        content = as_gif(picture, fps=run.kind.fps) if frames else as_png(picture)
-        run.artefacts.put(run.path / name, content, of)
-
-
-def _held_out(run: Run) -> str:
-    """In what the held-out loss differs from that of training."""
-    training = run.config.training
-    averaged = ", with averaged weights" if training.average_names else ""
-    labelled = ", no label hidden" if run.kind.num_classes and training.label_dropout else ""
-    return f"at the end of an epoch{averaged}{labelled}"

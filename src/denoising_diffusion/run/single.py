@@ -11,8 +11,8 @@ from torch import Tensor
 from denoising_diffusion import distributed
 from denoising_diffusion.config import NONE, Sampling
 from denoising_diffusion.data import Dataset
+from denoising_diffusion.data.exact import read_exact
 from denoising_diffusion.data.listing import list_pictures, readable
-from denoising_diffusion.data.picture import read_header, read_picture
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind
 from denoising_diffusion.run.artefacts import Origin
@@ -130,7 +130,7 @@ def read_folder(kind: Kind, data: Dataset, folder: Path) -> tuple[Tensor, list[s
     if not kind.compares:
         raise ValueError(f"{folder}: pictures can be compared with images, not with {data.kind}")
     listing = list_pictures(folder)
-    pixels = [_read(folder / name, *data.shape) for name in listing.names]
+    pixels = [read_exact(folder / name, data.shape)[0] for name in listing.names]
     known = {*data.class_names, NONE}
     if listing.cells is not None:
         for cell in listing.cells:
@@ -140,19 +140,3 @@ def read_folder(kind: Kind, data: Dataset, folder: Path) -> tuple[Tensor, list[s
         return kind.decode(np.stack(pixels)), list(listing.cells)
     named = [label for name in listing.names if (label := _label(Path(name).stem)) in known]
     return kind.decode(np.stack(pixels)), named if len(named) == len(pixels) else None
-
-
-def _read(file: Path, channels: int, height: int, width: int) -> np.ndarray:
-    try:
-        header = read_header(file)
-        size = (header.width, header.height)
-        if size != (width, height):
-            raise ValueError(f"{size[0]} × {size[1]} pixels, the data has {width} × {height}")
-        pixels = read_picture(file, height, width, "crop", "white")
-        if channels == 3:
-            return pixels
-        if bool((pixels != pixels[..., :1]).any()):
-            raise ValueError("in colour, the data is grey")
-    except ValueError as error:
-        raise ValueError(f"{file.parent / readable(file.name)}: {error}") from None
-    return pixels[..., :1]

@@ -1,0 +1,84 @@
+"""The pictures of a run: small ones while it trains, and those that end it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from denoising_diffusion.config import Sampling
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.files import as_png, write
+from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.run.animate import walked
+from denoising_diffusion.run.artefacts import Origin
+from denoising_diffusion.run.draw import completed, draw, names_of, origin
+from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.inputs import shown_inputs
+from denoising_diffusion.run.show import picture_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LAST = "samples.png"
+_SHOWN = (_LAST, "reverse.gif", "estimate.gif")
+
+
+def small(run: Run, *, preview: bool) -> Sampling:
+    """The completed request of a few samples to look at."""
+    unlabelled = run.config.training.label_dropout > 0
+    num, labels = run.kind.shown(preview=preview, unlabelled=unlabelled)
+    return completed(run, replace(run.config.sampling, num=num, label=labels))
+
+
+def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
+    """A picture of a few samples while training goes on."""
+    run.kind.show_behind(run.data)
+    wish = small(run, preview=True)
+    given = shown_inputs(run, wish.num or 0)
+    picture = picture_of(run, wish, draw(run, model, wish, given), given)
+    write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
+
+
+def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
+    """The pictures that end a run, those to look at first; None if one of them is missing."""
+    of = _pictures_origin(run, model)
+    files = run.artefacts.recorded(of)
+    if run.path / _LAST not in files or not all(run.artefacts.current(f, of) for f in files):
+        return None
+    shown = [run.path / name for name in _SHOWN]
+    return [*shown, *(f for f in files if f not in shown)]
+
+
+def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
+    wish = small(run, preview=False)
+    given = shown_inputs(run, wish.num or 0)
+    return {**origin(run, model, wish, given), "picture": "run"}
+
+
+def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
+    """Draw the pictures that end a run; that of the samples comes last."""
+    of = _pictures_origin(run, model)
+    run.kind.show_behind(run.data)
+    wish = small(run, preview=False)
+    given = shown_inputs(run, wish.num or 0)
+    steps = list(walked(run, model, wish, given))
+    names = names_of(run, wish, given)
+    made: Mapping[str, Image | list[Image]] = {
+        "history.png": plot_history(run.history.read(), _held_out(run)),
+        "reverse.gif": run.kind.frames(steps, names, "state"),
+        "estimate.gif": run.kind.frames(steps, names, "estimate"),
+        **run.kind.run_pictures(model, run.data, steps),
+        _LAST: picture_of(run, wish, steps[-1].x, given),
+    }
+    for name, picture in made.items():
+        frames = isinstance(picture, list)
+        content = as_gif(picture, fps=run.kind.fps) if frames else as_png(picture)
+        run.artefacts.put(run.path / name, content, of)
+
+
+def _held_out(run: Run) -> str:
+    """In what the held-out loss differs from that of training."""
+    training = run.config.training
+    averaged = ", with averaged weights" if training.average_names else ""
+    labelled = ", no label hidden" if run.kind.num_classes and training.label_dropout else ""
+    return f"at the end of an epoch{averaged}{labelled}"
