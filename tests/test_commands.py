@@ -173,7 +173,7 @@ def test_two_processes_train_sample_and_score_as_one(workplace, tmp_path):
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Fréchet distance") == 1
+    assert done.stdout.count("Fréchet distance  ") == 1
     # Weights alone would mislead: a bias before a normalisation has no gradient but rounding, which
     # Adam blows up to full steps; it changes nothing that the network says.
     one, two = (load(workplace / r) for r in ("run", "two"))

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from denoising_diffusion import locks
-from denoising_diffusion.strict_json import integer_of
+from denoising_diffusion import locks, strict_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,7 +157,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     content = read_bytes(path, _MOST_JSON)
     try:
         value = json.loads(
-            content.decode("utf-8-sig"), object_pairs_hook=_once, parse_int=integer_of
+            content.decode("utf-8-sig"), object_pairs_hook=_once, parse_int=strict_json.integer_of
         )
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None

@@ -167,8 +167,8 @@ def _sample(command: Sample) -> None:
     run = Run(command.run)
     source = Source(command.source, command.then, command.per_input)
     if out is not None and (str(command.out).endswith(("/", os.sep)) or out.is_dir()):
-        if command.gif or command.strip or command.grid:
-            raise ValueError("a folder takes single pictures, and no --gif, --strip or --grid")
+        if command.gif or command.strip or command.grid or command.between:
+            raise ValueError("a folder takes no --gif, --strip, --grid or --between")
         if source != Source() or run.config.factor is not None:
             raise ValueError("a folder takes no enlarged pictures; take --out FILE.npz or FILE.png")
         with distributed.processes(device):

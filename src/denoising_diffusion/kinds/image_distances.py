@@ -129,7 +129,7 @@ def kernel_score(key: str, title: str, x: Seen) -> Score:
         f"{key}_floor": kernel_distance(x.floor, x.real).value,
         f"{key}_ceiling": kernel_distance(x.noise, x.real).value,
     }
-    return Score(key, title, found.value, found.interval, beside, ".4f")
+    return Score(key, title, found.value, found.interval, beside, ".3g")
 
 
 def frechet_score(key: str, title: str, x: Seen) -> Score:

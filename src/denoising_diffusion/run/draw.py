@@ -236,10 +236,9 @@ def draw_file(
 ) -> None:
     """Draw a completed request into an .npz, or give all samples to `put`, which writes them.
 
-    Pieces that an earlier call finished are taken over.
-
-    Pieces wait in a folder beside the file, `.NAME.parts`, together with what they depend on; those
-    of another model or request are thrown away. Several processes share the pieces.
+    Pieces that an earlier call finished are taken over. They wait in a folder beside the file,
+    `.NAME.parts`, together with what they depend on; those of another model or request are thrown
+    away. Several processes share the pieces.
     """
     of, batch, num = origin(run, model, wish, inputs), _batch(run, model), wish.num or 0
     pieces = list(range(0, num, batch))

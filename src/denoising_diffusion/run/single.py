@@ -138,8 +138,7 @@ def read_folder(kind: Kind, data: Dataset, folder: Path) -> tuple[Tensor, list[s
                 shown = ", ".join(data.class_names[:20])
                 raise ValueError(f"{folder}: its sub-folder {cell} is no class; known are {shown}")
         return kind.decode(np.stack(pixels)), list(listing.cells)
-    labels = [label for name in listing.names if (label := _label(Path(name).stem)) in known]
-    named = [label for label in labels if label is not None]
+    named = [label for name in listing.names if (label := _label(Path(name).stem)) in known]
     return kind.decode(np.stack(pixels)), named if len(named) == len(pixels) else None
 
 

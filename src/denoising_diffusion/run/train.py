@@ -261,6 +261,10 @@ def _change(run: Run, model: GaussianDiffusion, config: RunConfig, epochs: int |
         config = replace(config, training=replace(config.training, epochs=epochs))
     if config == run.config:
         return
+    lost = run.model_file.exists() and not run.checkpoint_file.exists()
+    if lost and config.training != run.config.training:
+        # From its beginning, with another end in view, it would become another run.
+        raise ValueError(f"{run.checkpoint_file} is missing, from which {run.path} would go on")
     Trainer(run, model, learned(config, run.data), partial(preview, run)).restore()
     distributed.barrier()
     if distributed.is_main():

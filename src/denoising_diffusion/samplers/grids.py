@@ -10,5 +10,8 @@ def time_grid(num_timesteps: Timesteps, num_steps: int) -> list[int]:
     Raises:
         ValueError: T outside 1..10⁶, or num_steps outside 1..T.
     """
-    integer("steps", num_steps, 1, num_timesteps)
+    if not 1 <= integer("steps", num_steps) <= num_timesteps:
+        raise ValueError(
+            f"steps must lie in 1..{num_timesteps}, the model's timesteps, got {num_steps}"
+        )
     return [round(num_timesteps * i / num_steps) for i in range(num_steps, -1, -1)]
