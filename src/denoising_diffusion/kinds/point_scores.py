@@ -43,7 +43,7 @@ def point_scores(samples: Tensor, names: Names, data: Dataset) -> Judgement:
         if mine.any() and len(train) and len(held_out):
             found[name] = _scores(samples[mine], train, held_out, data, name)
     if not found:
-        if curves_of(data.name):
+        if data.labelled and curves_of(data.name):
             raise ValueError(f"{data.name} are scored per class: draw samples with labels")
         return Judgement(_scores(samples, known, unseen, data, data.name))
     means = [_mean(list(same)) for same in zip(*found.values(), strict=True)]
