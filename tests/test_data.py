@@ -567,7 +567,7 @@ def test_a_constant_column_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "options", "reason"),
     [
-        ("cats", {}, "data must be one of digits, spiral, .*, got 'cats'"),
+        ("cats", {}, "data must be one of digits, folder, spiral, .*, got 'cats'"),
         ("digitz", {}, "got 'digitz'; did you mean digits?"),
         (None, {}, "data must be a name"),
         ({"size": 5}, {}, "data must be a name"),
