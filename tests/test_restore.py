@@ -139,9 +139,11 @@ def test_labels_guidance_and_animations_go_on_working(template, ddpm):
     )  # fmt: skip
     assert code == 0, error
     with Image.open(template / "labels.png") as drawn:
-        assert 2 * 32 < drawn.size[1] < 3 * 32  # a row of two for each class
+        width, height = drawn.size
+        assert 512 <= width < 2 * 512
+        assert 1.5 < width / height < 2.5  # two rows, of what was given and two answers
     with Image.open(template / "labels.gif") as walk:
-        assert walk.n_frames == 4
+        assert walk.n_frames == 5  # noise, and the state after each step
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ UNDO = ["--restore", "picture.png", "--operator"]
         (["grey", "--method", "dps"], "--method dps goes with --inpaint or --restore"),
         (["grey", *FILL, "--method", "dsp"], "got 'dsp'; did you mean dps?"),
         (["grey", *FILL, "--method", "repaint", "--sampler", "heun"], "it takes no --sampler heun"),
-        (["grey", *FILL, "--strip", "guidance"], "--strip and --grid exclude each other"),
+        (["grey", *FILL, "--strip", "guidance"], "--strip, --grid and --between exclude each other"),
         (["grey", *FILL, "--num", "0"], "num must be at least 1"),
         (["labelled", *FILL], "say with --label what the picture shows, of 0, 1, 2"),
         (["grey", "--inpaint", "large.png", *FILL[2:]], "is 16 × 16 pixels, it must be 8 × 8"),

@@ -144,8 +144,8 @@ def test_pictures_that_anything_made_are_read_with_their_classes(digits, tmp_pat
 @pytest.mark.parametrize(
     ("shape", "names", "tint", "text"),
     [
-        ((9, 8), ["a.png"], (), "a.png: 9 × 8 pixels, the data has 8 × 8"),
-        ((8, 8), ["a.png"], (0, 7), "a.png: in colour, the data is grey"),
+        ((9, 8), ["a.png"], (), "a.png is 9 × 8 pixels, it must be 8 × 8"),
+        ((8, 8), ["a.png"], (0, 7), "a.png, of mode RGB, has colours"),
         ((8, 8), ["1/a.png", "one/a.png"], (), "its sub-folder one is no class; known are 0, 1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from denoising_diffusion.kinds import Kind
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import completed, draw_file, names_of, origin
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.pieces import parts_of
 from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.run.show import Drawn
 
@@ -52,6 +54,8 @@ def sample_folder(
         made = distributed.broadcast_object(_to_make(run, out, names, of, overwrite))
         if made:
             draw_file(run, model, wish, out, put=lambda x: _write(run, out, names, x, of))
+        elif distributed.is_main():
+            shutil.rmtree(parts_of(out), ignore_errors=True)
     return Drawn([out], [out] if made else [])
 
 
