@@ -243,3 +243,8 @@ def test_defaults_are_those_that_are_told():
 def test_features_whose_fourth_powers_overflow_are_refused(value):
     with pytest.raises(ValueError, match="features must hold numbers of at most 1e"):
         dd.FeatureStatistics.from_features(torch.tensor([[0.0], [value]], dtype=torch.float64))
+
+
+def test_estimates_are_of_numbers_alone():
+    with pytest.raises(TypeError, match="x must hold numbers"):
+        MODEL.denoise(torch.ones(2, 3, dtype=torch.bool), torch.tensor([1.0, 2.0]))
