@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from denoising_diffusion.config import Sampling
 from denoising_diffusion.data.idx import PARTS
+from denoising_diffusion.kinds import Scoring
 from denoising_diffusion.run import Run, load
+from denoising_diffusion.run import score as scoring
 from denoising_diffusion.run.show import SCALES
 from test_idx import pack, small_set
 from test_runs import ddpm
@@ -202,6 +206,19 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path):
     (tmp_path / "written.json").write_text(done.stdout)
     again = ddpm("train", "spiral", "--config", "written.json", "--dry-run", cwd=tmp_path)
     assert again.stdout == done.stdout
+
+
+def test_without_a_number_as_many_are_scored_as_there_is_data(workplace, monkeypatch):
+    run = Run(workplace / "run")
+    run.config = replace(run.config, sampling=replace(run.config.sampling, num=500))
+    asked = []
+    monkeypatch.setattr(
+        scoring, "draw_evaluation", lambda run, model, wish, data: asked.append(wish)
+    )
+    monkeypatch.setattr(scoring, "score", lambda *_: None)
+    for wish in (Sampling(), Sampling(num=7)):
+        scoring.evaluate_run(run, wish, None, Scoring(), torch.device("cpu"))
+    assert [wish.num for wish in asked] == [24, 7]
 
 
 def test_points_are_scored_as_json_and_a_run_is_moved_aside(tmp_path):

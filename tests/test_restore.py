@@ -176,7 +176,10 @@ UNDO = ["--restore", "picture.png", "--operator"]
         (["grey", "--method", "dps"], "--method dps goes with --inpaint or --restore"),
         (["grey", *FILL, "--method", "dsp"], "got 'dsp'; did you mean dps?"),
         (["grey", *FILL, "--method", "repaint", "--sampler", "heun"], "it takes no --sampler heun"),
-        (["grey", *FILL, "--strip", "guidance"], "--strip, --grid and --between exclude each other"),
+        (
+            ["grey", *FILL, "--strip", "guidance"],
+            "--strip, --grid and --between exclude each other",
+        ),
         (["grey", *FILL, "--num", "0"], "num must be at least 1"),
         (["labelled", *FILL], "say with --label what the picture shows, of 0, 1, 2"),
         (["grey", "--inpaint", "large.png", *FILL[2:]], "is 16 × 16 pixels, it must be 8 × 8"),

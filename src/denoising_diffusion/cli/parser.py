@@ -86,9 +86,7 @@ def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
             raise ValueError("--label takes one name or more, got none")
     run = Run(command.run if isinstance(command, Sample) else command.source)
     if run.exists:
-        drawn = isinstance(command, Evaluate) and not command.likelihood
-        num = run.config.sampling.num if drawn else None
-        own = replace(run.config.sampling, num=num)
+        own = replace(run.config.sampling, num=None)
         command = _cli(type(command), name, rest, _default(command, own))
     if command.raw_weights:
         return replace(command, sampling=replace(command.sampling, average="raw"))

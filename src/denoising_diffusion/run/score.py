@@ -131,7 +131,8 @@ def evaluate_run(
 
     Args:
         run: what is scored.
-        wish: how samples are drawn, not yet completed.
+        wish: how samples are drawn, not yet completed; without a number as many as the run says,
+            or as there is data to compare with.
         data: what to compare with, as in a configuration; the run's own without it.
         how: how they are scored.
         device: where the network runs.
@@ -139,8 +140,9 @@ def evaluate_run(
     Raises:
         ValueError: as `completed` and `draw_evaluation`.
     """
-    wish = completed(run, wish, run.config.sampling.num)
     compared = run.data if data is None else load_data(data)
+    wanted = run.config.sampling.num or run.kind.default_num()
+    wish = completed(run, wish, min(wanted, run.kind.most(compared)))
     with distributed.processes(device.type):
         model = run.model(wish.average, device.type)
         file = draw_evaluation(run, model, wish, compared)
