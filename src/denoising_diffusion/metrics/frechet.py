@@ -9,6 +9,7 @@ from torch import Tensor
 from denoising_diffusion import seeds
 from denoising_diffusion.checks import Count, checked, exact, instance, tensor
 from denoising_diffusion.metrics._checks import Features
+from denoising_diffusion.metrics.estimate import Estimate
 
 
 @checked
@@ -74,16 +75,8 @@ class FeatureStatistics:
 
 
 @dataclass(frozen=True)
-class FrechetEstimate:
+class FrechetEstimate(Estimate):
     """A Fréchet distance and its standard error over the choice of samples."""
-
-    value: float
-    standard_error: float
-
-    @property
-    def interval(self) -> float:
-        """Half the width of the 95 % interval: the distance is value ± interval."""
-        return 1.96 * self.standard_error
 
 
 @checked

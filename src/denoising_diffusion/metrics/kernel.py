@@ -8,6 +8,7 @@ from torch import Tensor
 
 from denoising_diffusion.checks import checked
 from denoising_diffusion.metrics._checks import Features, rows
+from denoising_diffusion.metrics.estimate import Estimate
 
 # Pairs of rows whose kernel is held at a time: 64 MiB of float64 for any number of rows.
 _CHUNK = 2**23
@@ -17,19 +18,11 @@ _MOST = 1e20
 
 
 @dataclass(frozen=True)
-class KernelEstimate:
+class KernelEstimate(Estimate):
     """A kernel distance and its standard error over the choice of both sets.
 
     The error is NaN where a set has fewer than four rows, too few to estimate it.
     """
-
-    value: float
-    standard_error: float
-
-    @property
-    def interval(self) -> float:
-        """Half the width of the 95 % interval: the distance is value ± interval."""
-        return 1.96 * self.standard_error
 
 
 @checked

@@ -1,8 +1,8 @@
 """The U-Net, built by nesting skip connections."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from denoising_diffusion.checks import Count, Share, Sizes, checked, integer, sizes, tensor
 from denoising_diffusion.nn._checks import check_data, check_labels, divides
-from denoising_diffusion.nn.attention import MultiheadAttention
-from denoising_diffusion.nn.blocks import BlockLayer, Downsample, ResBlock, Upsample
-from denoising_diffusion.nn.chain import Conditional, ConditionalChain, ConditionalSkipConnection
-from denoising_diffusion.nn.convolution import convolution
+from denoising_diffusion.nn.blocks import BlockLayer, ResBlock
+from denoising_diffusion.nn.chain import Conditional
 from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
+from denoising_diffusion.nn.levels import Block, Plan
 from denoising_diffusion.warn import warn
 
 _MAX_LEVELS = 5
@@ -106,11 +105,7 @@ class UNet(Conditional):
         super().__init__()
         divides("block_groups", block_groups, model_channels, "model_channels")
         levels, emb = len(channel_multipliers), 4 * model_channels
-        if levels > _MAX_LEVELS:
-            warn(
-                f"{levels} channel_multipliers: each level beyond the first halves the size of "
-                f"the data, and more than {_MAX_LEVELS} leave little of it"
-            )
+        _warn_of_levels(levels)
         self.in_channels, self.out_channels = in_channels, out_channels or in_channels
         self.dims, self.num_classes, self.combine, self.pad = dims, num_classes, combine, pad
         self.divisor = 2 ** (levels - 1)
@@ -119,23 +114,19 @@ class UNet(Conditional):
         self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
         block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
         self.embedding_width = block_emb
-        # Blocks of one's own for images need not know of dims.
+        # Blocks of one's own for images need know neither of dims nor of dropout.
         more: dict[str, Any] = {} if dims == 2 else {"dims": dims}
         more |= {"dropout": dropout} if dropout else {}
-
-        def block(i: int, o: int) -> Conditional:
-            return block_layer(i, o, block_emb, block_groups, **more)
-
-        plan = _Plan(
+        plan = Plan(
             dims=dims,
             channels=[model_channels, *(model_channels * m for m in channel_multipliers)],
-            block=block,
+            block=Block(block_layer, block_emb, block_groups, more),
             num_blocks=num_blocks_per_level,
             num_heads=num_attention_heads if middle_attention else None,
         )
-        self.augmentation = (
-            nn.Linear(augmentations, block_emb, bias=False) if augmentations else None
-        )
+        self.augmentation = None
+        if augmentations:
+            self.augmentation = nn.Linear(augmentations, block_emb, bias=False)
         self.layers = plan.network(in_channels, self.out_channels)
         seed_init(self)
 
@@ -239,57 +230,9 @@ def UNetConditioned(
     return UNet(in_channels, model_channels, num_timesteps, num_classes=num_classes, **options)
 
 
-class _Plan(NamedTuple):
-    """The levels of a U-Net; level l gets channels[l - 1] and hands on channels[l]."""
-
-    dims: int
-    channels: list[int]
-    block: Callable[[int, int], Conditional]
-    num_blocks: int
-    num_heads: int | None
-
-    def network(self, in_channels: int, out_channels: int) -> ConditionalChain:
-        return ConditionalChain(
-            init=convolution(in_channels, self.channels[0], self.dims),
-            **self._level(1),
-            # not channels[0]: the two differ where the first multiplier is not 1
-            final=convolution(self.channels[1], out_channels, self.dims),
+def _warn_of_levels(levels: int) -> None:
+    if levels > _MAX_LEVELS:
+        warn(
+            f"{levels} channel_multipliers: each level beyond the first halves the size of "
+            f"the data, and more than {_MAX_LEVELS} leave little of it"
         )
-
-    def _level(self, level: int) -> dict[str, nn.Module]:
-        i, o = self.channels[level - 1], self.channels[level]
-        inside: dict[str, nn.Module]
-        if level == len(self.channels) - 1:
-            inside = {f"down_{level + 1}": convolution(i, o, self.dims), **self._middle(o)}
-        else:
-            inside = {
-                f"downsample_{level}": Downsample(i, o, self.dims),
-                **self._level(level + 1),
-                f"upsample_{level + 1}": Upsample(self.channels[level + 1], o, self.dims),
-            }
-        return {
-            **self._blocks(f"down_{level}", i, i),
-            f"skip_{level}": ConditionalSkipConnection(ConditionalChain(**inside), _cat_skip_first),
-            **self._blocks(f"up_{level}", i + o, o),
-        }
-
-    def _blocks(self, name: str, i: int, o: int) -> dict[str, nn.Module]:
-        if self.num_blocks == 1:
-            return {name: self.block(i, o)}
-        return {f"{name}_{n + 1}": self.block(o if n else i, o) for n in range(self.num_blocks)}
-
-    def _middle(self, channels: int) -> dict[str, nn.Module]:
-        first = {"middle_1": self.block(channels, channels)}
-        if self.num_heads is None:
-            return dict(first)
-        divides("num_attention_heads", self.num_heads, channels, "channels of the middle")
-        attention = MultiheadAttention(channels, num_heads=self.num_heads, dims=self.dims)
-        return {
-            **first,
-            "middle_attention": ConditionalSkipConnection(attention, torch.add),
-            "middle_2": self.block(channels, channels),
-        }
-
-
-def _cat_skip_first(h: Tensor, x: Tensor) -> Tensor:
-    return torch.cat([x, h], dim=1)
