@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
@@ -25,9 +25,6 @@ from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.settings import base_configuration, settled
 from denoising_diffusion.strict_json import to_json
 from denoising_diffusion.tables import TABLES
-
-if TYPE_CHECKING:
-    pass
 
 
 def run(command: object) -> None:
