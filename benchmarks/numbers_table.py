@@ -25,8 +25,9 @@ from denoising_diffusion.kinds.image_scores import image_scores
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.metrics.score import to_json
 from denoising_diffusion.progress import progress
-from denoising_diffusion.run.draw import completed, draw_file
+from denoising_diffusion.run.draw import draw_file
 from denoising_diffusion.run.prepare import load_data
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.run.score import score
 from denoising_diffusion.run.train import train_run
 from denoising_diffusion.sampling import denoiser, start

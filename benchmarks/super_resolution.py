@@ -40,8 +40,9 @@ from denoising_diffusion.kinds.enlarged import enlarged_scores
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.metrics.judge import judge
 from denoising_diffusion.run.build import build_network
-from denoising_diffusion.run.draw import completed, draw
+from denoising_diffusion.run.draw import draw
 from denoising_diffusion.run.inputs import Inputs, of_pictures
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.run.train import train_run
 from denoising_diffusion.super_resolution import low_resolution, pooled
 

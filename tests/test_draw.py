@@ -19,6 +19,7 @@ from denoising_diffusion.report import to_uint8
 from denoising_diffusion.run import Run, draw
 from denoising_diffusion.run.build import build_diffusion
 from denoising_diffusion.run.prepare import facts_of
+from denoising_diffusion.run.request import completed
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def small(tmp_path, digits):
     run = Run(tmp_path / "run")
     run.create(config)
     model = build_diffusion(config).eval().requires_grad_(False)
-    return run, model, draw.completed(run, Sampling("ddim", steps=5, eta=1.0, num=40))
+    return run, model, completed(run, Sampling("ddim", steps=5, eta=1.0, num=40))
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from denoising_diffusion.data import load_dataset, whole
 from denoising_diffusion.data.pictures import read_pictures
 from denoising_diffusion.files import read_npz
 from denoising_diffusion.run import Run
-from denoising_diffusion.run.draw import completed, draw
+from denoising_diffusion.run.draw import draw
 from denoising_diffusion.run.enlarge import CASCADE_LEVEL
 from denoising_diffusion.run.inputs import of_pictures
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.super_resolution import pooled
 
 SMALL = {

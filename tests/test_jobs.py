@@ -16,8 +16,8 @@ from denoising_diffusion.kinds.points import Points
 from denoising_diffusion.recipes import recipe
 from denoising_diffusion.run import Run, loop
 from denoising_diffusion.run.build import build_diffusion
-from denoising_diffusion.run.draw import completed, evaluations
 from denoising_diffusion.run.prepare import facts_of, load_data
+from denoising_diffusion.run.request import completed, evaluations
 from denoising_diffusion.run.stop import Diverged
 from denoising_diffusion.run.train import train_run
 

@@ -14,8 +14,8 @@ import denoising_diffusion as dd
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.recipes import recipe
 from denoising_diffusion.run import Run, between
-from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.prepare import facts_of
+from denoising_diffusion.run.request import completed
 from fuzz_runs import called, make
 
 

@@ -14,6 +14,7 @@ from denoising_diffusion.kinds.images import Images
 from denoising_diffusion.kinds.points import Points
 from denoising_diffusion.run import draw
 from denoising_diffusion.run.prepare import facts_of
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.run.single import _label, picture_names, read_folder, sample_folder
 from test_draw import digits, small  # noqa: F401
 from test_runs import ddpm
@@ -41,7 +42,7 @@ def test_every_sample_is_a_picture_with_its_number_seed_and_label(run, tmp_path)
     assert drawn.made == [tmp_path / "a"]
     names = sorted(os.listdir(tmp_path / "a"))
     assert names == [f"{i:02d}-s7-{i % 10}.png" for i in range(12)]
-    full = draw.completed(run, wish(seed=7))
+    full = completed(run, wish(seed=7))
     draw.draw_file(run, run.model(None, "cpu"), full, tmp_path / "a.npz")
     for name, pixels in zip(names, read_npz(tmp_path / "a.npz")["samples"], strict=True):
         with Image.open(tmp_path / "a" / name) as image:

@@ -8,9 +8,10 @@ from torch import Tensor
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.report import thin
-from denoising_diffusion.run.draw import names_of, walk
+from denoising_diffusion.run.draw import walk
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.request import names_of
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.sampling import start
 

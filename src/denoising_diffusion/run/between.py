@@ -16,8 +16,9 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.interpolation import slerp
 from denoising_diffusion.run.artefacts import Origin
-from denoising_diffusion.run.draw import completed, origin
+from denoising_diffusion.run.draw import origin
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.samplers import last, time_grid
 from denoising_diffusion.sampling import denoiser, start
 

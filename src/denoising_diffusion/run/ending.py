@@ -11,9 +11,10 @@ from denoising_diffusion.files import as_png, write
 from denoising_diffusion.report import as_gif, plot_history
 from denoising_diffusion.run.animate import walked
 from denoising_diffusion.run.artefacts import Origin
-from denoising_diffusion.run.draw import completed, draw, names_of, origin
+from denoising_diffusion.run.draw import draw, origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import shown_inputs
+from denoising_diffusion.run.request import completed, names_of
 from denoising_diffusion.run.show import picture_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from denoising_diffusion.checks import integer
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.data.pictures import read_pictures
 from denoising_diffusion.kinds.enlarged import PICTURES, SHOWN, Enlarged
-from denoising_diffusion.run.draw import completed, draw, names_of, origin
+from denoising_diffusion.run.draw import draw, origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import Inputs, held_out, of_pictures
+from denoising_diffusion.run.request import completed, names_of
 from denoising_diffusion.run.show import Drawn, Outputs, sample_run
 
 CASCADE_LEVEL = 0.1

@@ -22,9 +22,9 @@ from denoising_diffusion.run.build import (
     count_parameters,
     take_over,
 )
-from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.prepare import facts_of, learned
+from denoising_diffusion.run.request import completed
 
 _VALUE = 4  # bytes
 

@@ -19,17 +19,11 @@ from denoising_diffusion.kinds import Kind, Scoring
 from denoising_diffusion.metrics.score import table, to_json
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
-from denoising_diffusion.run.draw import (
-    completed,
-    draw_file,
-    evaluations,
-    origin,
-    parts_of,
-    read_samples,
-)
+from denoising_diffusion.run.draw import draw_file, origin, parts_of, read_samples
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import scored_inputs
 from denoising_diffusion.run.prepare import facts_of, load_data
+from denoising_diffusion.run.request import completed, evaluations
 from denoising_diffusion.run.single import read_folder
 
 if TYPE_CHECKING:

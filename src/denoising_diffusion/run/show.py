@@ -17,18 +17,11 @@ from denoising_diffusion.report import as_gif
 from denoising_diffusion.run import between
 from denoising_diffusion.run.animate import frames_of
 from denoising_diffusion.run.artefacts import Origin
-from denoising_diffusion.run.draw import (
-    completed,
-    draw,
-    draw_file,
-    file_name,
-    names_of,
-    origin,
-    parts_of,
-)
+from denoising_diffusion.run.draw import draw, draw_file, origin, parts_of
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
 from denoising_diffusion.run.preflight import check_room
+from denoising_diffusion.run.request import completed, file_name, names_of
 from denoising_diffusion.seeds import stream
 
 if TYPE_CHECKING:

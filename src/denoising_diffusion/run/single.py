@@ -17,10 +17,11 @@ from denoising_diffusion.data.listing import list_pictures, readable
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind
 from denoising_diffusion.run.artefacts import Origin
-from denoising_diffusion.run.draw import completed, draw_file, names_of, origin
+from denoising_diffusion.run.draw import draw_file, origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.pieces import parts_of
 from denoising_diffusion.run.preflight import check_room
+from denoising_diffusion.run.request import completed, names_of
 from denoising_diffusion.run.show import Drawn
 
 _LONGEST = 240

@@ -12,12 +12,12 @@ from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device, take_over
 from denoising_diffusion.run.convergence import still_falling
-from denoising_diffusion.run.draw import completed
 from denoising_diffusion.run.ending import draw_pictures, pictures, preview
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.loop import Trainer
 from denoising_diffusion.run.preflight import preflight
 from denoising_diffusion.run.prepare import learned, load_data, resolve_precision
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.run.score import draw_evaluation, evaluation_origin, score
 from denoising_diffusion.run.settings import settled
 from denoising_diffusion.run.stop import stop_on_signal
