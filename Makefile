@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/ddpm train digits --out runs/digits
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from denoising_diffusion.data import load_dataset, whole
 from denoising_diffusion.kinds.enlarged import Enlarged, enlarged_scores
 from denoising_diffusion.loss import DiffusionLoss, held_out_loss
 from denoising_diffusion.metrics.fidelity import psnr, ssim
-from denoising_diffusion.nn.super_resolution import HIDDEN, Given, SuperResolution
+from denoising_diffusion.nn.super_resolution import HIDDEN, ByNumber, SuperResolution
 from denoising_diffusion.run.inputs import of_pictures
 from denoising_diffusion.run.prepare import load_data
 from denoising_diffusion.sampling import denoiser, sample
@@ -322,7 +322,7 @@ def test_a_bound_network_looks_conditions_up_by_number():
 
     low = torch.tensor([1.0, 2.0]).view(2, 1, 1, 1)
     bound = given(Holder(), low, 0.1, torch.tensor([5, 6]))
-    assert isinstance(bound, Given)
+    assert isinstance(bound, ByNumber)
     answer = bound(torch.zeros(3, 1), torch.ones(3), torch.tensor([2, 0, 1]))
     expected = torch.tensor([[2, 0.1, 6], [0, HIDDEN, 0], [1, 0.1, 5]])
     assert torch.allclose(answer, expected)

@@ -13,7 +13,7 @@ from denoising_diffusion.diffusion import DenoiseFn
 from denoising_diffusion.distributed import drawn
 from denoising_diffusion.guidance import UNLABELLED
 from denoising_diffusion.loss import Batch, Conditions
-from denoising_diffusion.nn.super_resolution import HIDDEN, Given
+from denoising_diffusion.nn.super_resolution import HIDDEN, ByNumber
 
 MOST_NOISE = 0.3
 """The highest level of noise that pictures are given in training."""
@@ -139,7 +139,7 @@ def low_resolution(
 
 def given(
     network: DenoiseFn, low: Tensor, level: float = 0.0, labels: Tensor | None = None
-) -> Given:
+) -> ByNumber:
     """The network with these pictures (n, c, h, w) bound as the labels 1..n; 0 is none given.
 
     Args:
@@ -153,4 +153,4 @@ def given(
     parts = [F.pad(low, (0, 0, 0, 0, 0, 0, 1, 0)), levels]
     if labels is not None:
         parts.append(F.pad(labels.to(low.device), (1, 0), value=UNLABELLED))
-    return Given(network, *parts)
+    return ByNumber(network, *parts)

@@ -127,7 +127,7 @@ class SuperResolution(UNet):
         return self.answer(torch.cat([x, large.to(x.dtype)], dim=1), emb)
 
 
-class Given(nn.Module):
+class ByNumber(nn.Module):
     """A network with its conditions bound, asked for by their number as if that were a label.
 
     So what works for labels, guidance above all, works for any condition. Number 0 stands for
