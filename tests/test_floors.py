@@ -29,6 +29,7 @@ BESIDE = {
     ("tables", "checks"),
     ("tables", "strict_json"),
     ("guidance", "checks"),
+    ("guidance", "schedule"),
     ("config", "tables"),
     ("loss", "diffusion"),
     ("super_resolution", "diffusion"),

@@ -25,9 +25,12 @@ from .files import read_tensors as read_tensors
 from .files import write_tensors as write_tensors
 from .guidance import ClassifierFreeGuidance as ClassifierFreeGuidance
 from .guidance import Denoiser as Denoiser
+from .guidance import autoguided as autoguided
 from .guidance import bound as bound
 from .guidance import clipped as clipped
 from .guidance import drop_labels as drop_labels
+from .guidance import thresholded as thresholded
+from .guidance import within_interval as within_interval
 from .interpolation import slerp as slerp
 from .likelihood import LogLikelihood as LogLikelihood
 from .likelihood import ode_log_likelihood as ode_log_likelihood
