@@ -1,4 +1,4 @@
-"""Guidance in an interval, by a weaker model, and thresholds: each against what is known exactly."""
+"""Guidance in an interval, by a weaker model, and thresholds, against what is known exactly."""
 
 import math
 

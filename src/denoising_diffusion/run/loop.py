@@ -169,6 +169,9 @@ class Trainer:
         self.pending = []
         if not is_main():
             return
+        kept = self.config.snapshot
+        if kept is not None and self.step == self.epoch_end(kept):
+            self.run.export(model.state_dict(), self.step, self.run.snapshot_file)
         row = {"step": self.step, "epoch": epoch, "loss": loss, "val_loss": held_out, "lr": lr}
         self.run.history.append(row)
         bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}", val=f"{held_out:.4f}")
