@@ -106,6 +106,8 @@ from .sampling import sample as sample
 from .schedule import Schedule as Schedule
 from .schedule import cosine_beta_schedule as cosine_beta_schedule
 from .schedule import linear_beta_schedule as linear_beta_schedule
+from .schedule_changes import shifted as shifted
+from .schedule_changes import zero_terminal as zero_terminal
 from .seeds import SampleNoise as SampleNoise
 from .seeds import stream as stream
 from .super_resolution import bicubic as bicubic

@@ -29,6 +29,9 @@ TABLES: dict[str, dict[str, Target]] = {
     "schedule": {
         "cosine": "schedule:cosine",
         "linear": "schedule:linear",
+        "sigmoid": "sigmoid_schedule:sigmoid_schedule",
+        "shifted": "schedule_changes:shifted_schedule",
+        "zero-terminal": "schedule_changes:zero_terminal_schedule",
         "rectified-flow": "rectified_flow:rectified_flow",
         "edm": "edm:edm_schedule",
     },
