@@ -1,5 +1,6 @@
 __version__: str
 
+from .consistency_loss import ConsistencyLoss as ConsistencyLoss
 from .data import CURVES as CURVES
 from .data import Curve as Curve
 from .data import Dataset as Dataset
@@ -95,6 +96,7 @@ from .samplers import ddim as ddim
 from .samplers import ddpm as ddpm
 from .samplers import last as last
 from .samplers import time_grid as time_grid
+from .samplers.consistency import consistency as consistency
 from .samplers.heun import heun as heun
 from .samplers.repaint import repaint as repaint
 from .sampling import ddim_sample as ddim_sample

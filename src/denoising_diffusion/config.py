@@ -46,8 +46,10 @@ class TrainingConfig:
     """Whether the rate falls along a half cosine to 0 at the last step."""
     warmup_steps: int = 0
     """Steps over which the rate rises from 0."""
+    objective: Choice = "diffusion"
+    """What is learned: diffusion, to undo noise, or consistency, to undo all of it at once."""
     loss: Choice = "mse"
-    """The error of an answer: mse, squared, or mae, absolute."""
+    """The error of an answer: mse, squared, mae, absolute, or huber, between the two."""
     prediction: Choice = "noise"
     """What the network predicts."""
     times: Choice = "uniform"
@@ -70,13 +72,15 @@ class TrainingConfig:
     """Gradients are scaled down to this norm; null for none."""
     init: str | None = None
     """The run whose weights it begins with, where their shapes agree; null for none."""
+    seen: int = 0
+    """Examples that those weights were trained with."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """The precision of the network; auto is resolved before the first step and written down."""
     seed: int = 0
     """Decides the initial weights, the order of the data and the noise."""
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
+        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0), ("seen", 0)):
             _count(name, getattr(self, name), low)
         integer("seed", self.seed, 0, MOST_SEED)
         if self.epoch_size is not None:
@@ -89,7 +93,7 @@ class TrainingConfig:
             number("ema_decay", self.ema_decay, "[0, 1)")
         if self.max_grad_norm is not None:
             number("max_grad_norm", self.max_grad_norm, "(0, inf)")
-        for table in ("loss", "prediction", "times", "weight", "augment"):
+        for table in ("objective", "loss", "prediction", "times", "weight", "augment"):
             if getattr(self, table) is not None:
                 tables.check(table, getattr(self, table), f"training.{table}")
         for name in self.averages:
