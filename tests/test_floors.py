@@ -14,7 +14,8 @@ FLOORS = (
     {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
     | {"interpolation", "dequantisation"},
-    {"diffusion", "samplers", "loss", "training", "super_resolution", "restoration"},
+    {"diffusion", "samplers", "loss", "training", "super_resolution", "restoration"}
+    | {"consistency_loss"},
     {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
@@ -29,8 +30,11 @@ BESIDE = {
     ("tables", "checks"),
     ("tables", "strict_json"),
     ("guidance", "checks"),
+    ("guidance", "schedule"),
     ("config", "tables"),
     ("loss", "diffusion"),
+    ("consistency_loss", "diffusion"),
+    ("consistency_loss", "loss"),
     ("super_resolution", "diffusion"),
     ("super_resolution", "loss"),
     ("metrics", "data"),

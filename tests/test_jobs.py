@@ -39,14 +39,14 @@ def tiny(name="spiral", **training) -> RunConfig:
 def test_a_loss_that_is_no_number_stops_and_names_step_rate_and_checkpoint(tmp_path, monkeypatch):
     real = loop.build_loss
 
-    def spoiled(config):
-        loss, calls = real(config), []
+    def spoiled(config, progress):
+        loss, calls = real(config, progress), []
 
         def nan_at_the_fifth(model, batch, generator):
             calls.append(None)
             return loss(model, batch, generator) * (torch.nan if len(calls) == 5 else 1)
 
-        nan_at_the_fifth.error = loss.error
+        nan_at_the_fifth.held_out = loss.held_out
         return nan_at_the_fifth
 
     monkeypatch.setattr(loop, "build_loss", spoiled)

@@ -1,5 +1,6 @@
 __version__: str
 
+from .consistency_loss import ConsistencyLoss as ConsistencyLoss
 from .data import CURVES as CURVES
 from .data import Curve as Curve
 from .data import Dataset as Dataset
@@ -25,9 +26,12 @@ from .files import read_tensors as read_tensors
 from .files import write_tensors as write_tensors
 from .guidance import ClassifierFreeGuidance as ClassifierFreeGuidance
 from .guidance import Denoiser as Denoiser
+from .guidance import autoguided as autoguided
 from .guidance import bound as bound
 from .guidance import clipped as clipped
 from .guidance import drop_labels as drop_labels
+from .guidance import thresholded as thresholded
+from .guidance import within_interval as within_interval
 from .interpolation import slerp as slerp
 from .likelihood import LogLikelihood as LogLikelihood
 from .likelihood import ode_log_likelihood as ode_log_likelihood
@@ -92,6 +96,7 @@ from .samplers import ddim as ddim
 from .samplers import ddpm as ddpm
 from .samplers import last as last
 from .samplers import time_grid as time_grid
+from .samplers.consistency import consistency as consistency
 from .samplers.heun import heun as heun
 from .samplers.repaint import repaint as repaint
 from .sampling import ddim_sample as ddim_sample
@@ -103,6 +108,8 @@ from .sampling import sample as sample
 from .schedule import Schedule as Schedule
 from .schedule import cosine_beta_schedule as cosine_beta_schedule
 from .schedule import linear_beta_schedule as linear_beta_schedule
+from .schedule_changes import shifted as shifted
+from .schedule_changes import zero_terminal as zero_terminal
 from .seeds import SampleNoise as SampleNoise
 from .seeds import stream as stream
 from .super_resolution import bicubic as bicubic

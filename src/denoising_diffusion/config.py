@@ -46,8 +46,10 @@ class TrainingConfig:
     """Whether the rate falls along a half cosine to 0 at the last step."""
     warmup_steps: int = 0
     """Steps over which the rate rises from 0."""
+    objective: Choice = "diffusion"
+    """What is learned: diffusion, to undo noise, or consistency, to undo all of it at once."""
     loss: Choice = "mse"
-    """The error of an answer: mse, squared, or mae, absolute."""
+    """The error of an answer: mse, squared, mae, absolute, or huber, between the two."""
     prediction: Choice = "noise"
     """What the network predicts."""
     times: Choice = "uniform"
@@ -63,28 +65,35 @@ class TrainingConfig:
     """The limit of the decay of the averaged weights; null for none."""
     averages: tuple[str, ...] = ()
     """Further averages of the weights, such as power-0.05."""
+    snapshot: int | None = None
+    """The epoch after which the weights that sample are kept apart, for autoguidance; null for
+    none."""
     max_grad_norm: float | None = None
     """Gradients are scaled down to this norm; null for none."""
     init: str | None = None
     """The run whose weights it begins with, where their shapes agree; null for none."""
+    seen: int = 0
+    """Examples that those weights were trained with."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """The precision of the network; auto is resolved before the first step and written down."""
     seed: int = 0
     """Decides the initial weights, the order of the data and the noise."""
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0)):
+        for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0), ("seen", 0)):
             _count(name, getattr(self, name), low)
         integer("seed", self.seed, 0, MOST_SEED)
         if self.epoch_size is not None:
             _count("epoch_size", self.epoch_size)
+        if self.snapshot is not None:
+            _count("snapshot", self.snapshot)
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
         if self.ema_decay is not None:
             number("ema_decay", self.ema_decay, "[0, 1)")
         if self.max_grad_norm is not None:
             number("max_grad_norm", self.max_grad_norm, "(0, inf)")
-        for table in ("loss", "prediction", "times", "weight", "augment"):
+        for table in ("objective", "loss", "prediction", "times", "weight", "augment"):
             if getattr(self, table) is not None:
                 tables.check(table, getattr(self, table), f"training.{table}")
         for name in self.averages:
@@ -108,6 +117,13 @@ class Sampling:
     """The share of chance in ddim, 0 to 1."""
     guidance_scale: float = 1.0
     """How strongly samples are pushed towards their labels; 1 is off."""
+    guidance_interval: tuple[float, float] | None = None
+    """LOW HIGH: they are pushed only where LOW < sigma / alpha <= HIGH; null is everywhere."""
+    autoguidance: float = 1.0
+    """How strongly samples are pushed away from those of the run's own snapshot; 1 is off."""
+    threshold: float | None = None
+    """The share of values, such as 0.995, that decides how each estimate is scaled into the range
+    of the data; null cuts."""
     clip: bool = True
     """Whether estimates of x_start are cut to the range of the data."""
     num: int | None = None
@@ -122,7 +138,14 @@ class Sampling:
 
     def __post_init__(self) -> None:
         tables.check("sampler", self.sampler, "sampler")
-        number("guidance_scale", self.guidance_scale, "[0, inf)")
+        for name in ("guidance_scale", "autoguidance"):
+            number(name, getattr(self, name), "[0, inf)")
+        if self.guidance_interval is not None:
+            low, high = (number("guidance_interval", v, "[0, inf)") for v in self.guidance_interval)
+            if not low < high:
+                raise ValueError(f"guidance_interval must be LOW below HIGH, got {low:g} {high:g}")
+        if self.threshold is not None:
+            number("threshold", self.threshold, "(0, 1]")
         integer("seed", self.seed, 0, MOST_SEED)
         if self.num is not None:
             _count("num", self.num)

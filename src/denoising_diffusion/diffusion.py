@@ -172,7 +172,11 @@ class GaussianDiffusion(nn.Module):
 
     def x_start_factor(self, t: Tensor) -> Tensor:
         """out², (b,) float64 on the host: the squared error of x_start over that of the answer."""
-        return self._prediction.coefficients(*self.schedule(t))[1] ** 2
+        return self.coefficients(t)[1] ** 2
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """skip and out, float64 on the host in the shape of t, any in [0, T]."""
+        return self._prediction.coefficients(*self.schedule(t))
 
     def _answer(
         self,

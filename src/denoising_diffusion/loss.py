@@ -91,6 +91,22 @@ class DiffusionLoss:
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss of a batch (x, ...): a scalar."""
         d: GaussianDiffusion = instance("the model of a DiffusionLoss", model, GaussianDiffusion)
+        x, t, noise, conditions = self.draw(d, batch, generator)
+        losses = d.p_losses(x, t, noise, *conditions, loss=self.error)
+        if self.weight is not None:
+            losses = losses * (self.weights(d, t) * d.x_start_factor(t)).to(losses)
+        return losses.mean()
+
+    def held_out(
+        self, model: GaussianDiffusion, data: Rows, conditions: Conditions | None = None
+    ) -> float:
+        """The loss on held-out data that is told at the end of an epoch: `held_out_loss`."""
+        return held_out_loss(model, data, self.error, conditions=conditions)
+
+    def draw(
+        self, d: GaussianDiffusion, batch: Batch, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor | None, ...]]:
+        """x, changed if it is to be, times (b,) on the host, noise and conditions."""
         x, codes = batch[0], None
         if self.augment is not None:
             x, codes = self.augment(x, generator)
@@ -101,13 +117,15 @@ class DiffusionLoss:
         conditions = sequence("the answer of conditions", shown)
         if codes is not None:
             conditions = (*(conditions or (None,)), codes)
-        losses = d.p_losses(x, t, noise.to(x.device), *conditions, loss=self.error)
-        if self.weight is not None:
-            alpha, sigma = d.schedule(t)
-            weight = self.weight(2 * (alpha.log() - sigma.log()))
-            factor = tensor("the answer of weight", weight, len(x)) * d.x_start_factor(t)
-            losses = losses * factor.to(losses.device, losses.dtype)
-        return losses.mean()
+        return x, t, noise.to(x.device), tuple(conditions)
+
+    def weights(self, d: GaussianDiffusion, t: Tensor) -> Tensor:
+        """The weight of the squared error of x_start at these times: (b,) on the host."""
+        if self.weight is None:
+            return torch.ones(len(t), dtype=torch.float64)
+        alpha, sigma = d.schedule(t)
+        weight = self.weight(2 * (alpha.log() - sigma.log()))
+        return tensor("the answer of weight", weight, len(t))
 
     def _times(self, schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
         return tensor("the answer of times", self.times(schedule, n, generator), n, holds="numbers")

@@ -29,6 +29,9 @@ TABLES: dict[str, dict[str, Target]] = {
     "schedule": {
         "cosine": "schedule:cosine",
         "linear": "schedule:linear",
+        "sigmoid": "sigmoid_schedule:sigmoid_schedule",
+        "shifted": "schedule_changes:shifted_schedule",
+        "zero-terminal": "schedule_changes:zero_terminal_schedule",
         "rectified-flow": "rectified_flow:rectified_flow",
         "edm": "edm:edm_schedule",
     },
@@ -40,14 +43,21 @@ TABLES: dict[str, dict[str, Target]] = {
         "velocity": "rectified_flow:velocity",
         "edm": "edm:edm_prediction",
     },
+    # (error, times, weight, conditions, augment, *, progress, **options) -> the loss of a batch
+    "objective": {
+        "diffusion": "loss:DiffusionLoss",
+        "consistency": "consistency_loss:ConsistencyLoss",
+    },
     # (prediction, target) -> losses
     "loss": {
         "mse": "diffusion:squared_error",
         "mae": "diffusion:absolute_error",
+        "huber": "consistency_loss:huber",
     },
     # (schedule, n, generator, **options) -> times
     "times": {
         "uniform": "loss:uniform_times",
+        "continuous": "consistency_loss:continuous_times",
         "log-normal": "edm:log_normal_times",
     },
     # (log_snr, **options) -> weights of the squared error of x_start
@@ -70,6 +80,7 @@ TABLES: dict[str, dict[str, Target]] = {
         "ddpm": "samplers.ddpm:ddpm",
         "ddim": "samplers.ddim:ddim",
         "heun": "samplers.heun:heun",
+        "consistency": "samplers.consistency:consistency",
     },
     # (denoise, schedule, observation, operator, *, noise, **options) -> a denoiser that agrees
     "method": {

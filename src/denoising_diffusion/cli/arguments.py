@@ -86,6 +86,32 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Distill:
+    """Make of a finished run one that samples in a step or two.
+
+    It trains on from the run's averaged weights by consistency, into a folder of its own, which is
+    a run as any other: ddpm resume, sample and evaluate take it.
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The run folder."""
+    out: Annotated[Path | None, arg(metavar="PATH")] = None
+    """The new run folder; RUN-distilled without it."""
+    epochs: Annotated[int | None, arg(metavar="N")] = None
+    """Passes over the training data; as many as the run has made without it."""
+    seed: Annotated[int | None, arg(metavar="N")] = None
+    """--training.seed of the new run."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
+    no_evaluate: bool = False
+    """Skip the evaluation at the end."""
+    overwrite: bool = False
+    """Move a run that is already in the folder to RUN.old and begin afresh."""
+
+
+@dataclass(frozen=True)
 class Resume:
     """Go on with an interrupted run, or train a finished one for more epochs."""
 
@@ -186,6 +212,7 @@ class Info:
 
 COMMANDS: dict[str, type[Any]] = {
     "train": Train,
+    "distill": Distill,
     "resume": Resume,
     "sample": Sample,
     "evaluate": Evaluate,

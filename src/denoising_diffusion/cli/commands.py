@@ -8,6 +8,7 @@ from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
+    Distill,
     Evaluate,
     Info,
     Recipes,
@@ -37,6 +38,8 @@ def run(command: object) -> None:
     match command:
         case Train():
             _train(command)
+        case Distill():
+            _distill(command)
         case Resume():
             _resume(command)
         case Sample():
@@ -96,6 +99,22 @@ def _train(command: Train) -> None:
 
     result = train_run(
         config,
+        out,
+        device=command.device,
+        evaluate=not command.no_evaluate,
+        overwrite=command.overwrite,
+        say=say,
+    )
+    _print_result(result.table, result.files)
+
+
+def _distill(command: Distill) -> None:
+    from denoising_diffusion.run.distill import distilled
+    from denoising_diffusion.run.train import train_run
+
+    out = command.out or command.run.with_name(f"{command.run.name}-distilled")
+    result = train_run(
+        distilled(command.run, epochs=command.epochs, seed=command.seed),
         out,
         device=command.device,
         evaluate=not command.no_evaluate,

@@ -1,5 +1,7 @@
 """What commands print that only describe; none of it needs torch."""
 
+from denoising_diffusion import tables
+from denoising_diffusion.config import RunConfig
 from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
@@ -29,6 +31,19 @@ def recipes() -> None:
         print("  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=True)).rstrip())
 
 
+def _distilled(config: RunConfig, step: int) -> list[tuple[str, str]]:
+    """What is to be told of a run that began with the weights of a finished one."""
+    training = config.training
+    if not training.seen:
+        return []
+    objective = tables.name_of(training.objective, "training.objective")
+    seen = training.seen + step * training.batch_size
+    return [
+        ("learned by", f"{objective}, from {training.init}"),
+        ("has seen", f"{seen:,} examples"),
+    ]
+
+
 def info(run: Run) -> None:
     """Print what a run is, and how good."""
     config, facts, history = run.config, run.facts, run.history.read()
@@ -41,6 +56,7 @@ def info(run: Run) -> None:
         *([("enlarges", f"pictures by {config.factor}")] if config.factor else []),
         ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
         ("predicts", str(config.training.prediction)),
+        *_distilled(config, history[-1]["step"] if history else 0),
         ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),
         ("weights", ", ".join((*config.training.average_names, "raw"))),
         ("sampler", f"{s.sampler}, {s.steps or timesteps} steps, guidance {s.guidance_scale:g}"),

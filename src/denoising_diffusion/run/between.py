@@ -18,9 +18,10 @@ from denoising_diffusion.interpolation import slerp
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import origin
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.guided import guided, in_range, snapshot
 from denoising_diffusion.run.request import completed
 from denoising_diffusion.samplers import last, time_grid
-from denoising_diffusion.sampling import denoiser, start
+from denoising_diffusion.sampling import start
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -102,10 +103,11 @@ def _between(
     times = time_grid(model.num_timesteps, wish.steps or model.num_timesteps)
     down = sorted({*times, 1} - {0}, reverse=True)
     alpha = model.schedule.alpha[1].item()
+    weak = None if wish.autoguidance == 1 else snapshot(run, model)
 
     def estimate(count: int) -> Denoiser:
         labels = run.kind.label_rows(wish.label, count)
-        return denoiser(model, labels=labels, guidance_scale=wish.guidance_scale, clip=wish.clip)
+        return in_range(guided(model, wish, labels, weak), wish, model.clip)
 
     def encoded(end: End) -> Tensor:
         noise, _ = start(model, 1, end.seed or 0)

@@ -1,6 +1,7 @@
 """From a configuration to the objects it describes."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -70,15 +71,23 @@ def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
         return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows, **told)
 
 
-def build_loss(config: RunConfig) -> DiffusionLoss:
-    """The loss of a training step."""
+def build_loss(config: RunConfig, progress: Callable[[], float] = lambda: 1.0) -> DiffusionLoss:
+    """The loss of a training step.
+
+    Args:
+        config: of the run.
+        progress: the share of training that is done, for a loss that heeds it.
+    """
     training = config.training
-    return DiffusionLoss(
+    make = tables.bound("objective", training.objective, "training.objective")
+    heeded = "progress" in inspect.signature(make).parameters
+    return make(
         tables.bound("loss", training.loss, "training.loss"),
         tables.bound("times", training.times, "training.times"),
         None if training.weight is None else tables.bound("weight", training.weight),
         build_conditions(config),
         augment_of(config),
+        **({"progress": progress} if heeded else {}),
     )
 
 

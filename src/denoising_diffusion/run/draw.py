@@ -27,10 +27,11 @@ from denoising_diffusion.progress import progress
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import RAW, Run, weights_prefix
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.guided import guided, in_range, snapshot
 from denoising_diffusion.run.pieces import parts_of, piece, prepare_parts, read_piece
 from denoising_diffusion.run.request import labels_of, names_of
 from denoising_diffusion.samplers import Step, time_grid
-from denoising_diffusion.sampling import denoiser, sample
+from denoising_diffusion.sampling import sample
 
 
 def walk(
@@ -45,14 +46,14 @@ def walk(
     assert wish.num is not None and wish.steps is not None
     num = wish.num - first if num is None else num
     labels = labels_of(run, wish, given)
+    weak = None if wish.autoguidance == 1 else snapshot(run, model)
     if given is not None:
+        weak = weak and given.bound(weak, wish.seed, labels)[0]
         model, labels = given.bound(model, wish.seed, labels)
-    estimate = denoiser(
-        model,
-        labels=None if labels is None else labels[first : first + num],
-        guidance_scale=wish.guidance_scale,
-        clip=wish.clip and (given is None or not given.clips),
-    )
+    labels = None if labels is None else labels[first : first + num]
+    estimate = guided(model, wish, labels, weak)
+    if given is None or not given.clips:
+        estimate = in_range(estimate, wish, model.clip)
 
     def at_precision(x: Tensor, t: Tensor) -> Tensor:
         with autocast(run.config.training.precision, x.device):
@@ -111,8 +112,10 @@ def origin(
     """What samples depend on, in terms of JSON: the weights, the completed request, the rest."""
     # Equal labels are equal samples, however they were asked for.
     labels = labels_of(run, wish, given)
+    weak = None if wish.autoguidance == 1 else snapshot(run, model)
     return {
         **weights_of(run, model, wish.average),
+        **({} if weak is None else {"snapshot": digest_of(weak)}),
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
         "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
@@ -122,11 +125,12 @@ def origin(
 
 def weights_of(run: Run, model: GaussianDiffusion, average: str | None) -> Origin:
     """The step and the SHA-256 of the weights in a model, as its own file would note them."""
-    named = {weights_prefix(RAW) + k: v for k, v in model.state_dict().items()}
-    return {
-        "step": run.step_of(run.average_name(average)),
-        "weights": digest_of_tensors(named),
-    }
+    return {"step": run.step_of(run.average_name(average)), "weights": digest_of(model)}
+
+
+def digest_of(model: GaussianDiffusion) -> str:
+    """The SHA-256 of the weights in a model, as its own file would note them."""
+    return digest_of_tensors({weights_prefix(RAW) + k: v for k, v in model.state_dict().items()})
 
 
 def draw_file(

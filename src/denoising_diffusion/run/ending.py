@@ -28,7 +28,10 @@ def small(run: Run, *, preview: bool) -> Sampling:
     """The completed request of a few samples to look at."""
     unlabelled = run.config.training.label_dropout > 0
     num, labels = run.kind.shown(preview=preview, unlabelled=unlabelled)
-    return completed(run, replace(run.config.sampling, num=num, label=labels))
+    own = run.config.sampling
+    if preview:
+        own = replace(own, autoguidance=1.0)  # there may be no snapshot yet
+    return completed(run, replace(own, num=num, label=labels))
 
 
 def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:

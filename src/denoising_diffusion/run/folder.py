@@ -50,6 +50,7 @@ class Run:
         self.history = History(self.path / "history.jsonl")
         self.checkpoint_file = self.path / "checkpoint.safetensors"
         self.model_file = self.path / "model.safetensors"
+        self.snapshot_file = self.path / "snapshot.safetensors"
         self.evaluation_file = self.path / "evaluation.json"
         self.table_file = self.path / "evaluation.txt"
         self.samples = self.path / "samples"
@@ -100,7 +101,7 @@ class Run:
             config = read_config(RunConfig, value)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self.config_file}: {error}") from None
-        for file in (self.model_file, self.checkpoint_file):
+        for file in (self.model_file, self.checkpoint_file, self.snapshot_file):
             self._check_made_by(config, file)
         return config
 
@@ -219,10 +220,10 @@ class Run:
         """Write a checkpoint, with the configuration inside."""
         write_tensors(self.checkpoint_file, tensors, {**self._own_notes(), **notes})
 
-    def export(self, tensors: "Mapping[str, Tensor]", step: int) -> None:
-        """Write the weights that sampling uses, with the configuration inside."""
+    def export(self, tensors: "Mapping[str, Tensor]", step: int, file: Path | None = None) -> None:
+        """Write the weights that sampling uses, or a snapshot, with the configuration inside."""
         named = {weights_prefix(RAW) + k: v for k, v in tensors.items()}
-        write_tensors(self.model_file, named, {**self._own_notes(), "step": step})
+        write_tensors(file or self.model_file, named, {**self._own_notes(), "step": step})
 
     def _own_notes(self) -> dict[str, Any]:
         return {"config": json.loads(to_json(self.config))}

@@ -80,7 +80,12 @@ def evaluate_likelihood(
 
 
 def _check_wish(run: Run, wish: Sampling) -> None:
-    own = run.config.sampling
+    own, objective = run.config.sampling, run.config.training.objective
+    if objective != "diffusion":
+        raise ValueError(
+            f"{run.path} learned by {objective}, whose estimates are no means: ask the run that it "
+            "was distilled from"
+        )
     if replace(own, num=wish.num, seed=wish.seed, average=wish.average) != wish:
         raise ValueError(
             "--likelihood takes --num, --seed and --average of the options of sampling alone: it "

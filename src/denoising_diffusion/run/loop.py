@@ -15,7 +15,7 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import on_device
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, barrier, is_main, world_size
-from denoising_diffusion.loss import autocast, held_out_loss
+from denoising_diffusion.loss import autocast
 from denoising_diffusion.run.build import build_averages, build_loss, held_out_conditions
 from denoising_diffusion.run.checkpoint import restore_training_state, training_state
 from denoising_diffusion.run.folder import Run
@@ -62,7 +62,7 @@ class Trainer:
         self.device = next(self.model.parameters()).device
         self.averages = build_averages(self.run.config, self.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
-        self.loss = build_loss(self.run.config)
+        self.loss = build_loss(self.run.config, lambda: self.step / self.total_steps)
         self.rows = on_device(self.data.train, self.device)
         self.held_out = on_device(self.data.validation, self.device)
 
@@ -164,11 +164,14 @@ class Trainer:
         model = self.sampling_model.eval()
         with autocast(self.config.precision, self.device):
             conditions = held_out_conditions(self.run.config)
-            held_out = held_out_loss(model, self.held_out, self.loss.error, conditions=conditions)
+            held_out = self.loss.held_out(model, self.held_out, conditions)
         loss = torch.stack(self.pending).double().mean().item()
         self.pending = []
         if not is_main():
             return
+        kept = self.config.snapshot
+        if kept is not None and self.step == self.epoch_end(kept):
+            self.run.export(model.state_dict(), self.step, self.run.snapshot_file)
         row = {"step": self.step, "epoch": epoch, "loss": loss, "val_loss": held_out, "lr": lr}
         self.run.history.append(row)
         bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}", val=f"{held_out:.4f}")

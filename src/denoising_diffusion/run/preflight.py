@@ -208,7 +208,8 @@ def _check_disk(config: RunConfig, out: Path, request: _Request) -> str:
     assert facts is not None
     average = len(config.training.average_names)
     # A checkpoint is written beside the one that it replaces.
-    weights = _VALUE * facts.parameters * (2 * (3 + average) + 1)
+    models = 2 * (3 + average) + 1 + (config.training.snapshot is not None)
+    weights = _VALUE * facts.parameters * models
     need = weights + 2 * _VALUE * (request.wish.num or 0) * torch.Size(facts.shape).numel()
     there = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(there).free

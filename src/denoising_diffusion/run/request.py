@@ -1,15 +1,19 @@
 """A request for samples: filled in, checked against its run, and named."""
 
 import hashlib
+import math
+import warnings
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from denoising_diffusion import tables
 from denoising_diffusion.config import NONE, Sampling
+from denoising_diffusion.guidance import is_within
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
-from denoising_diffusion.samplers import time_grid
+from denoising_diffusion.samplers import last, time_grid
 
 
 def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
@@ -22,8 +26,8 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
 
     Raises:
         ValueError: more steps than timesteps, an eta for a sampler that takes none, an average that
-            is not kept, an unknown label, a guidance scale for a run without classes, or anything
-            unlabelled of a run that never trained it.
+            is not kept, an unknown label, a guidance scale for a run without classes, anything
+            unlabelled of a run that never trained it, or guidance that excludes other guidance.
     """
     timesteps = run.config.schedule.get("timesteps", 100)
     eta = wish.eta
@@ -40,13 +44,37 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
         average=run.average_name(wish.average),
         eta=eta,
     )
-    if not _conditional(run) and full.guidance_scale != 1:
-        raise ValueError(f"guidance_scale {full.guidance_scale:g} needs a run with classes")
+    full = _guidance(run, full)
     if run.config.factor is not None and run.kind.num_classes and not full.label:
         full = replace(full, label=(NONE,))  # nobody says what the pictures show
     run.kind.label_rows(full.label, 1)
     _check_unlabelled(run, full)
     return full
+
+
+def _guidance(run: Run, wish: Sampling) -> Sampling:
+    """The request without an interval of no guidance that the run says, if all of it can be had."""
+    scale, auto, own = wish.guidance_scale, wish.autoguidance, run.config.training
+    if not _conditional(run) and scale != 1:
+        raise ValueError(f"guidance_scale {scale:g} needs a run with classes")
+    if auto != 1 and (own.snapshot is None or own.snapshot > own.epochs):
+        raise ValueError(
+            f"autoguidance {auto:g} needs a run that keeps a snapshot; train one with "
+            "--training.snapshot EPOCH"
+        )
+    if 1 not in (scale, auto):
+        raise ValueError(
+            f"guidance_scale {scale:g} and autoguidance {auto:g} exclude each other; one must be 1"
+        )
+    if wish.threshold is not None and not wish.clip:
+        raise ValueError(f"threshold {wish.threshold:g} takes the place of clipping, which is off")
+    if wish.guidance_interval is None or (scale, auto) != (1, 1):
+        return wish
+    if wish.guidance_interval != run.config.sampling.guidance_interval:
+        raise ValueError(
+            "guidance_interval needs a guidance_scale or autoguidance other than 1, got both 1"
+        )
+    return replace(wish, guidance_interval=None)
 
 
 def _conditional(run: Run) -> bool:
@@ -66,9 +94,29 @@ def _check_unlabelled(run: Run, wish: Sampling) -> None:
 
 
 def evaluations(run: Run, wish: Sampling) -> int:
-    """Rows that the network evaluates per sample; a guided step counts two."""
-    guided = _conditional(run) and wish.guidance_scale not in (0, 1)
-    return (wish.steps or 0) * (2 if guided else 1)
+    """Rows that the network evaluates per sample of a completed request; a guided one is two.
+
+    They are counted on a walk without a network, so that every sampler tells its own.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what the run itself has warned of
+        schedule = tables.bound("schedule", run.config.schedule)()
+    asked: list[Tensor] = []
+    x = torch.zeros(1, 1)
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        asked.append(t)
+        return x
+
+    sampler = tables.resolve("sampler", wish.sampler)
+    options = {} if wish.eta is None else {"eta": wish.eta}
+    times = time_grid(schedule.num_timesteps, wish.steps or schedule.num_timesteps)
+    last(sampler(denoise, schedule, x, times, randn_like=torch.zeros_like, **options))
+    scales = (wish.guidance_scale if _conditional(run) else 1.0, wish.autoguidance)
+    if all(scale in (0, 1) for scale in scales):
+        return len(asked)
+    low, high = wish.guidance_interval or (0.0, math.inf)
+    return len(asked) + int(is_within(schedule, torch.cat(asked), low, high).sum())
 
 
 def file_name(run: Run, wish: Sampling, given: Given | None = None) -> str:
@@ -76,6 +124,12 @@ def file_name(run: Run, wish: Sampling, given: Given | None = None) -> str:
     parts = [wish.sampler, str(wish.steps), f"g{wish.guidance_scale:g}", f"s{wish.seed}"]
     if wish.eta:
         parts.append(f"eta{wish.eta:g}")
+    if wish.guidance_interval is not None:
+        parts.append("in{:g}to{:g}".format(*wish.guidance_interval))
+    if wish.autoguidance != 1:
+        parts.append(f"auto{wish.autoguidance:g}")
+    if wish.threshold is not None:
+        parts.append(f"threshold{wish.threshold:g}")
     if wish.average != run.average_name(None):
         parts.append(str(wish.average))
     if not wish.clip:

@@ -14,12 +14,13 @@ from torch import Tensor
 from denoising_diffusion import tables
 from denoising_diffusion.config import NONE, REPAINT, Problem, Sampling
 from denoising_diffusion.data.exact import read_exact
-from denoising_diffusion.guidance import Denoiser, clipped
+from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.kinds.base import Names
 from denoising_diffusion.restoration import Mask, Operator
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.guided import in_range
 from denoising_diffusion.run.show import Drawn, Outputs, sample_run
 from denoising_diffusion.samplers import Sampler, Step
 from denoising_diffusion.samplers.repaint import repaint
@@ -196,7 +197,6 @@ def _heeding(
     noise: float = 0.0,
 ) -> Callable[[Sampler], Sampler]:
     """What makes of a sampler one that heeds the observation; estimates are clipped last."""
-    limits = run.facts.clip if wish.clip else None
 
     def heeding(sampler: Sampler) -> Sampler:
         def walk(
@@ -210,8 +210,7 @@ def _heeding(
             if method != REPAINT:
                 guide = tables.resolve("method", method)
                 denoise = guide(denoise, schedule, observation, operator, noise=noise)
-            if limits is not None:
-                denoise = clipped(denoise, *limits)
+            denoise = in_range(denoise, wish, run.facts.clip)
             return sampler(denoise, schedule, x, times, randn_like=randn_like)
 
         return walk

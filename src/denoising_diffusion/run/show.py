@@ -197,7 +197,7 @@ def _guidance_grid(run: Run, wish: Sampling, device: str) -> Comparison:
     if not run.kind.num_classes:
         raise ValueError("guidance needs a run with classes")
     wishes = [
-        [completed(run, replace(wish, label=(name,), num=1, guidance_scale=s)) for s in SCALES]
+        [completed(run, replace(_scaled(wish, s), label=(name,), num=1)) for s in SCALES]
         for name in wish.label
     ]
     model = run.model(wish.average, device)
@@ -209,6 +209,12 @@ def _guidance_grid(run: Run, wish: Sampling, device: str) -> Comparison:
 
     of = {**origin(run, model, wishes[0][0]), "labels": list(wish.label), "scales": list(SCALES)}
     return of, picture
+
+
+def _scaled(wish: Sampling, scale: float) -> Sampling:
+    """The request at this guidance scale; at 1 there is nothing to keep in an interval."""
+    interval = None if scale == 1 else wish.guidance_interval
+    return replace(wish, guidance_scale=scale, guidance_interval=interval)
 
 
 def _forward_strip(run: Run, wish: Sampling) -> Comparison:

@@ -1,0 +1,136 @@
+"""ddpm distill: from a finished run to one that samples in two steps, resumed and scored."""
+
+import json
+import warnings
+
+import pytest
+import torch
+
+from denoising_diffusion.cli import main
+from denoising_diffusion.files import read_tensors
+from denoising_diffusion.run import Run
+from denoising_diffusion.run.build import build_diffusion, take_over
+
+SMALL = {
+    "network": {"model_channels": 8, "channel_multipliers": [1, 2]},
+    "schedule": {"timesteps": 10},
+    "training": {"warmup_steps": 5, "precision": "float32", "epochs": 4},
+    "sampling": {"steps": 4, "num": 40, "guidance_scale": 2.0},
+}
+
+
+def ddpm(*arguments):
+    """The exit code of a command in this process, in its working folder."""
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    return end.value.code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distill")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        (folder / "small.json").write_text(json.dumps(SMALL))
+        known = ["train", "digits", "--config", "small.json", "--no-evaluate"]
+        assert ddpm(*known, "--out", "run") == 0
+        assert ddpm("distill", "run") == 0
+    return folder
+
+
+@pytest.fixture
+def place(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    return folder
+
+
+def test_the_new_run_says_what_it_is(place, capsys):
+    old, new = Run("run"), Run("run-distilled")
+    config = new.config
+    assert config.training.init == str(place / "run")
+    assert config.training.seen == old.config.total_steps * 64
+    assert config.training.epochs == 4
+    assert (config.data, config.network) == (old.config.data, old.config.network)
+    assert (config.sampling.sampler, config.sampling.steps) == ("consistency", 2)
+    assert config.sampling.guidance_scale == 1
+    assert new.finished
+    assert new.evaluated
+    scores = json.loads(new.evaluation_file.read_text())
+    assert (scores["network_evaluations"], scores["num_samples"]) == (2, 40)
+    assert ddpm("info", "run-distilled") == 0
+    out = capsys.readouterr().out
+    assert f"consistency, from {place / 'run'}" in out
+    total = config.training.seen + config.total_steps * 64
+    assert f"{total:,} examples" in out
+
+
+def test_it_begins_with_the_averaged_weights(place):
+    model = build_diffusion(Run("run-distilled").config)
+    take_over(model, Run("run-distilled").config.training.init)
+    kept = read_tensors(Run("run").model_file).tensors
+    assert all(torch.equal(v, kept[f"model.{k}"]) for k, v in model.state_dict().items())
+    moved = read_tensors(Run("run-distilled").model_file).tensors
+    assert any(not torch.equal(moved[k], v) for k, v in kept.items())
+
+
+def test_it_is_sampled_evaluated_and_lengthened_as_any_run(place):
+    assert ddpm("sample", "run-distilled", "--num", 4, "--out", "two.npz") == 0
+    assert ddpm("sample", "run-distilled", "--num", 4, "--steps", 1, "--label", 3) == 0
+    assert Run("run-distilled").samples.joinpath("consistency-1-g1-s0-n4-label-3.png").exists()
+    assert ddpm("evaluate", "run-distilled", "--num", 20) == 0
+    assert ddpm("distill", "run", "--out", "short", "--epochs", 1, "--no-evaluate") == 0
+    assert ddpm("resume", "short", "--epochs", 2, "--no-evaluate") == 0
+    assert len(Run("short").history.read()) == 2
+
+
+@pytest.mark.parametrize("saves", [1, 3])
+def test_killed_and_started_again_it_is_the_same_to_the_bit(place, monkeypatch, saves):
+    true, calls = Run.write_checkpoint, []
+
+    def dies(self, *args):
+        calls.append(args)
+        if len(calls) == saves:
+            raise KeyboardInterrupt
+        true(self, *args)
+
+    out = f"killed{saves}"
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "write_checkpoint", dies)
+        assert ddpm("distill", "run", "--out", out, "--no-evaluate") == 130
+    assert ddpm("resume", out, "--no-evaluate") == 0
+    one, two = (read_tensors(Run(r).model_file).tensors for r in ("run-distilled", out))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["distill", "nowhere"], "nowhere is no run folder"),
+        (["distill", "run-distilled"], "run-distilled is distilled already"),
+        (["distill", "run", "--epochs", 0], "epochs must be at least 1, got 0"),
+        (["distill", "run", "--out", "run"], "run holds a run of another configuration"),
+        (["evaluate", "run-distilled", "--likelihood"], "learned by consistency"),
+        (["distill", "start"], "x_start prediction cannot be made consistent"),
+    ],
+)
+def test_what_cannot_be_is_refused(place, capsys, arguments, text):
+    if "start" in arguments and not Run("start").exists:
+        options = ["--training.prediction", "x_start", "--epochs", 1, "--no-evaluate"]
+        assert ddpm("train", "digits", "--config", "small.json", "--out", "start", *options) == 0
+        capsys.readouterr()
+    assert ddpm(*arguments) == 2
+    error = capsys.readouterr().err
+    assert text in error
+    assert "Traceback" not in error
+    assert not (place / "start-distilled").exists()
+
+
+def test_a_run_that_is_not_finished_is_refused(place, capsys):
+    run = Run("unfinished")
+    run.create(Run("run").config)
+    assert ddpm("distill", "unfinished") == 2
+    assert (
+        "unfinished is not finished; go on with ddpm resume unfinished" in capsys.readouterr().err
+    )
