@@ -105,6 +105,12 @@ def test_zero_terminal_is_algorithm_1_of_lin():
     torch.testing.assert_close(found.sigma[1:], (1 - alphas**2).sqrt(), rtol=1e-9, atol=0)
 
 
+def test_changes_go_together_by_name():
+    of = {"kind": "shifted", "of": "linear", "shift": 0.7}
+    found = tables.bound("schedule", {"kind": "zero-terminal", "timesteps": 1000, "of": of})()
+    assert torch.equal(found.alpha, zero_terminal(shifted(LINEAR, 0.7)).alpha)
+
+
 def test_what_ends_without_signal_already_stays():
     flow = rectified_flow(timesteps=9)
     found = zero_terminal(flow)

@@ -26,7 +26,7 @@ def continuous_times(schedule: Schedule, n: int, generator: torch.Generator) -> 
     return 1 + share * (schedule.num_timesteps - 1)
 
 
-def huber(prediction: Tensor, target: Tensor, *, c: float = 0.03) -> Tensor:
+def huber(prediction: Tensor, target: Tensor, *, c: float = 0.01) -> Tensor:
     """sqrt(e + c²) − c per sample, (b,), of the mean squared error e: the root of it for large
     errors, and e / 2c for small ones (Song & Dhariwal 2023, arXiv:2310.14189, eq. 7).
 
@@ -63,7 +63,8 @@ class ConsistencyLoss(DiffusionLoss):
         conditions: likewise; both estimates see the same.
         augment: likewise.
         progress: the share of training that is done, in [0, 1], asked at every step.
-        gap: the least 1 − r / t, in (0, 1].
+        gap: the least 1 − r / t, in (0, 1]; a short training wants a large one, for what is
+            learned at r must have come up from 0 through all times between.
 
     Raises:
         TypeError: an argument that cannot be called; when called, a model that is no
@@ -72,7 +73,7 @@ class ConsistencyLoss(DiffusionLoss):
     """
 
     progress: Callable[[], float] = field(default=lambda: 1.0, kw_only=True)
-    gap: Annotated[float, "(0, 1]"] = field(default=1 / 32, kw_only=True)
+    gap: Annotated[float, "(0, 1]"] = field(default=1 / 4, kw_only=True)
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss of a batch (x, ...): a scalar."""

@@ -10,8 +10,6 @@ from denoising_diffusion.run.folder import Run
 
 STEPS = 2
 """Of the sampler of a distilled run."""
-LEARNING_RATE = 0.25
-"""This share of the rate of the run it begins with."""
 
 
 def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None = None) -> RunConfig:
@@ -41,7 +39,6 @@ def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None =
         times="continuous",
         weight=None,
         epochs=old.epochs if epochs is None else epochs,
-        learning_rate=LEARNING_RATE * old.learning_rate,
         decay=True,
         init=os.path.realpath(path),
         seen=old.seen + run.config.total_steps * old.batch_size,

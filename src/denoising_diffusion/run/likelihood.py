@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from denoising_diffusion import distributed
+from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
@@ -81,7 +81,7 @@ def evaluate_likelihood(
 
 def _check_wish(run: Run, wish: Sampling) -> None:
     own, objective = run.config.sampling, run.config.training.objective
-    if objective != "diffusion":
+    if tables.name_of(objective, "training.objective") != "diffusion":
         raise ValueError(
             f"{run.path} learned by {objective}, whose estimates are no means: ask the run that it "
             "was distilled from"
