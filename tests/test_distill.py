@@ -112,6 +112,7 @@ def test_killed_and_started_again_it_is_the_same_to_the_bit(place, monkeypatch, 
         (["distill", "run", "--epochs", 0], "epochs must be at least 1, got 0"),
         (["distill", "run", "--out", "run"], "run holds a run of another configuration"),
         (["evaluate", "run-distilled", "--likelihood"], "learned by consistency"),
+        (["sample", "run-distilled", "--between", 1, 2], "takes a sampler without chance"),
         (["distill", "start"], "x_start prediction cannot be made consistent"),
     ],
 )
