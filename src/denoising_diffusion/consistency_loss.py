@@ -123,10 +123,9 @@ class ConsistencyLoss(DiffusionLoss):
         total = 0.0
         for i in range(rank(), count, step):
             part = torch.arange(i, min(i + step, count), world_size())
-            x, *given = data[part]
-            if conditions is not None:
-                given = conditions((x, *given), generator)
-            losses = self.losses(model, x, t[part], noise[part].to(x.device), tuple(given))
+            rows = data[part]
+            x, given = rows[0], rows[1:] if conditions is None else conditions(rows, generator)
+            losses = self.losses(model, x, t[part], noise[part].to(x.device), given)
             total += losses.double().sum().item()
         return all_sum(torch.tensor(total, dtype=torch.float64)).item() / count
 

@@ -127,7 +127,7 @@ class GaussianDiffusion(nn.Module):
         self._check_above_0(t)
         return (x - alpha * x_start) / sigma
 
-    def denoise(self, x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, t: Tensor, *conditions: Tensor | None) -> Tensor:
         """The network's estimate of x_start, (b, *data), not clipped.
 
         Raises:
