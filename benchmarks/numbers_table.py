@@ -20,6 +20,7 @@ from julia_ddim import julia_ddim, julia_grid
 
 from denoising_diffusion import Run, recipe, stream, whole
 from denoising_diffusion.config import RunConfig, Sampling
+from denoising_diffusion.data import Dataset
 from denoising_diffusion.kinds import Scoring
 from denoising_diffusion.kinds.image_scores import image_scores
 from denoising_diffusion.loss import autocast
@@ -126,7 +127,7 @@ def measure(folder: Path, row: Row) -> dict:
     begin = time.monotonic()
     if row.sampler == SEED_DDIM:
         x = _by_julia_ddim(run, model, wish)
-        scores = to_json(image_scores(x, None, run.data, HOW).scores)
+        scores = _scored(x, run.data)
     else:
         resumed = file.with_name(f".{file.name}.parts").exists() or file.exists()
         if not file.exists():
@@ -169,8 +170,12 @@ def _without_a_model(row: Row) -> dict:
         images = whole(data.train)[0][:10_000]
     else:
         images = torch.rand(10_000, *data.shape, generator=stream(1, "random")) * 2 - 1
-    scores = to_json(image_scores(images, None, data, HOW).scores)
-    return {"scores": scores, "hardware": _hardware()}
+    return {"scores": _scored(images, data), "hardware": _hardware()}
+
+
+def _scored(x: torch.Tensor, data: Dataset) -> dict:
+    found = image_scores(x, None, data, HOW)
+    return to_json(found.scores, {"judge": found.judge})
 
 
 def markdown(folder: Path) -> str:

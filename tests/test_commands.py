@@ -76,6 +76,28 @@ def test_evaluate_prints_one_object_and_draws_once(workplace):
     assert "coverage" in table
 
 
+def test_held_out_images_are_compared_with_where_that_is_asked_for(workplace):
+    seen = {}
+    for against in ("test", "held-out"):
+        done = ddpm("evaluate", "run", "--against", against, "--json", cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        seen[against] = json.loads(done.stdout)
+    assert seen["test"]["against"] == "idx, 24 test"
+    assert seen["held-out"]["against"] == "idx, 6 held-out"
+    assert seen["held-out"]["num_samples"] == 6  # as many as there are
+    assert all(s["judge"].startswith("own LeNet5, seed 0") for s in seen.values())
+    assert seen["test"]["floor"] != seen["held-out"]["floor"]
+    files = (workplace / "run" / "samples").glob("*.npz")
+    (drawn,) = (f for f in files if len(np.load(f)["samples"]) == 6)
+    assert drawn.with_name(f"{drawn.stem}-held-out-nearest.png").exists()
+    own = json.loads((workplace / "run" / "evaluation.json").read_text())
+    assert own["against"] == "idx, 24 test"
+    table = ddpm("evaluate", drawn, "--against", "held-out", cwd=workplace).stdout
+    assert "judge " in table and "idx, 6 held-out" in table
+    wrong = ddpm("evaluate", drawn, "--against", "train", cwd=workplace)
+    assert wrong.returncode == 2 and "against" in wrong.stderr
+
+
 def test_guidance_pictures_have_a_column_per_scale(workplace):
     done = ddpm("sample", "run", "--grid", "label×guidance", "--out", "g.png", cwd=workplace)
     assert done.returncode == 0, done.stderr

@@ -123,9 +123,9 @@ def test_a_damaged_classifier_is_trained_again(cache, trainings, harm):
     assert len(trainings) == 2  # the damaged file has been replaced
 
 
-def spoil(file, tensors=lambda t: t, notes=lambda n: n):
+def spoil(file, tensors):
     stored = read_tensors(file)
-    write_tensors(file, tensors(stored.tensors), notes(stored.notes))
+    write_tensors(file, tensors(stored.tensors), stored.notes)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,6 @@ def spoil(file, tensors=lambda t: t, notes=lambda n: n):
         (lambda f: spoil(f, lambda t: {"head.bias": t["head.bias"]}), "Missing key"),
         (lambda f: spoil(f, lambda t: t | {"head.bias": torch.zeros(7)}), "size mismatch"),
         (lambda f: spoil(f, lambda t: t | {"head.bias": torch.ones(3) / 0}), "not finite"),
-        (lambda f: spoil(f, notes=lambda n: n | {"accuracy": "all"}), "accuracy must be a number"),
-        (lambda f: spoil(f, notes=lambda n: n | {"accuracy": 2}), "accuracy must lie in"),
         (lambda f: (f.unlink(), f.mkdir()), "cannot be read|damaged"),
     ],
 )

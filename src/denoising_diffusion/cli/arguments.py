@@ -187,8 +187,11 @@ class Evaluate:
     """Instead of scoring samples: how likely held-out data are, in bits per dimension."""
     classic: bool = False
     """Add the figures of DenoisingDiffusion.jl, which stretches the grey levels of every image."""
-    lenet_seeds: Annotated[int, arg(metavar="N")] = 1
-    """How many classifiers to train; the distance is the median over them."""
+    against: Annotated[Literal["test", "held-out"], arg(metavar="test|held-out")] = "test"
+    """What to compare with: the test set, where there is one, or what was held out of training."""
+    lenet_seeds: Annotated[int | None, arg(metavar="N")] = None
+    """Train classifiers here, of seeds 0 to N - 1; the distance is the median over them. Without it
+    the reference judges MNIST and Fashion-MNIST, and one classifier other pictures."""
     json: bool = False
     """Print one JSON object and nothing else."""
     threads: Annotated[int | None, arg(metavar="N")] = None

@@ -172,7 +172,7 @@ def _evaluate(command: Evaluate) -> None:
     from denoising_diffusion.run.likelihood import evaluate_likelihood
     from denoising_diffusion.run.score import evaluate_file, evaluate_run
 
-    how = Scoring(classifiers=command.lenet_seeds, classic=command.classic)
+    how = Scoring(command.lenet_seeds, command.classic, command.against)
     single = command.source.is_dir() and not Run(command.source).exists
     if not command.likelihood and (command.source.suffix == ".npz" or single):
         if command.sampling != Sampling():

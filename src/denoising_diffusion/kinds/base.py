@@ -3,14 +3,14 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import integer
+from denoising_diffusion.checks import integer, one_of
 from denoising_diffusion.config import NONE, Facts
 from denoising_diffusion.data import Dataset, whole
 from denoising_diffusion.data.rows import first
@@ -30,24 +30,35 @@ class Scoring:
     """How samples are scored.
 
     Args:
-        classifiers: for images with classes: how many classifiers, of seeds 0, 1, ...; the
-            distance is the median over them.
+        classifiers: for images with classes: how many classifiers are trained here, of seeds 0,
+            1, ...; the distance is the median over them. None is the reference that comes with the
+            package where it knows the data, and one classifier of other data.
         classic: likewise: also DenoisingDiffusion.jl's figures, to compare with its table alone.
+        against: "test", the test set, or what was held out where there is none; or "held-out", what
+            was held out of the training set.
     """
 
-    classifiers: int = 1
+    classifiers: int | None = None
     classic: bool = False
+    against: Literal["test", "held-out"] = "test"
 
     def __post_init__(self) -> None:
-        integer("the number of classifiers", self.classifiers, 1, 1000)
+        if self.classifiers is not None:
+            integer("the number of classifiers", self.classifiers, 1, 1000)
+        one_of("against", self.against, ("test", "held-out"))
+
+    def of(self, data: Dataset) -> Dataset:
+        """The data with what is compared with as its reference."""
+        return replace(data, test=None) if self.against == "held-out" else data
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Scores, and the pictures that belong to them, by name."""
+    """Scores, the pictures that belong to them, by name, and the judge whose figures they are."""
 
     scores: list[Score]
     pictures: "Mapping[str, Image]" = field(default_factory=dict)
+    judge: str | None = None
 
 
 class Shown(NamedTuple):

@@ -25,8 +25,12 @@ from denoising_diffusion.metrics import (
     proportion_error,
 )
 from denoising_diffusion.metrics.encoder import encoder
-from denoising_diffusion.metrics.judge import Judge, judge
+from denoising_diffusion.metrics.judge import Judge, judge, split_of
+from denoising_diffusion.metrics.reference import reference_judge
 from denoising_diffusion.report import pair_grid, plot_confusion, plot_label_histogram
+
+_Known = tuple[Tensor, Tensor]
+"""Images and their classes, counted from 0."""
 
 PAIRS = 10
 READS_WELL = 0.1
@@ -38,29 +42,27 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
     """All scores of images (n, c, h, w) in [-1, 1] of which as many real ones exist, twice.
 
     With classes there are the Fréchet distance in a classifier's features and what it reads. The
-    other scores are in its features too if it reads well, with a tenth of the errors of naming the
-    commonest class; else, and without classes, in those of an encoder that learned from the images
-    alone. The kernel distance is also taken in random convolutions, which cost little and were
-    trained for nothing.
+    other scores are in its features too if it is the reference or reads well, with a tenth of the
+    errors of naming the commonest class; else, and without classes, in those of an encoder that
+    learned from the images alone. The kernel distance is also taken in random convolutions, which
+    cost little and were trained for nothing.
     """
     (train, *labels), (real, *classes) = whole(data.train), whole(data.reference)
     compared = Compared(images, train, real, noise_like(images, data.clip))
     scores: list[Score] = []
     by_class = Judgement([])
-    learned, of = None, "the classifier's features"
+    learned, of, by = None, "the classifier's features", []
     if data.labelled:
-        known, count = (train, labels[0] - 1), len(data.class_names)
-        judges = [
-            judge(*known, count, real, classes[0] - 1, fingerprint=data.fingerprint, seed=seed)
-            for seed in range(how.classifiers)
-        ]
+        judges = _judges(data, how, (train, labels[0] - 1), (real, classes[0] - 1))
         chosen, scores = classifier_distances(judges, compared, classic=how.classic)
+        by.append(chosen.name + (f" of 0..{len(judges) - 1}" if len(judges) > 1 else ""))
         by_class = _class_scores(chosen, data, chosen.read(images), classes[0] - 1, names)
         learned = chosen.features if _reads_well(chosen, classes[0]) else None
     trained = learned is None
     if learned is None:
         of = "features learned without labels"
         learned = encoder(train, fingerprint=data.fingerprint).features
+        by.append("own encoder, seed 0")
     own, random = (
         seen(f, compared) for f in (learned, RandomConvolutions.of(data.shape[0]).features)
     )
@@ -72,11 +74,30 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
         scores.append(frechet_score("frechet", f"Fréchet distance, {of}", own))
     near = _neighbour_scores(learned, data, compared)
     pictures = {**by_class.pictures, **near.pictures}
-    return Judgement([*scores, *by_class.scores, *near.scores], pictures)
+    return Judgement([*scores, *by_class.scores, *near.scores], pictures, "; ".join(by))
+
+
+def _judges(data: Dataset, how: Scoring, train: _Known, tested: _Known) -> list[Judge]:
+    """The reference, unless others are asked for or there is none; else classifiers of `train`."""
+    count = len(data.class_names)
+    if how.classifiers is None:
+        split = split_of(train[1]) if data.test is None else None
+        found = reference_judge(data.fingerprint, data.shape, count, split)
+        if found is not None:
+            return [found.tested(*tested)]
+    return [
+        judge(*train, count, *tested, fingerprint=data.fingerprint, seed=seed)
+        for seed in range(how.classifiers or 1)
+    ]
 
 
 def _reads_well(judge: Judge, labels: Tensor) -> bool:
-    """Whether its features tell classes apart; with a single class there is nothing to tell."""
+    """Whether its features tell classes apart; with a single class there is nothing to tell.
+
+    Those of a reference do, as far as its data allow.
+    """
+    if judge.reference:
+        return True
     blind = 1 - float(labels.bincount().max()) / len(labels)
     return 1 - judge.accuracy < READS_WELL * blind
 

@@ -9,7 +9,7 @@ from denoising_diffusion.nn.init import seed_init
 class _Classifier(nn.Module):
     """Square images of one size -> hidden layers, which end in the features -> a linear head."""
 
-    def __init__(self, in_channels: int, size: int, hidden: nn.Module, head: nn.Module) -> None:
+    def __init__(self, in_channels: int, size: int, hidden: nn.Module, head: nn.Linear) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.size = size

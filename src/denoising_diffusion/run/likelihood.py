@@ -57,7 +57,7 @@ def evaluate_likelihood(
         run: what is asked.
         wish: its num, seed and average count; the rest must be as the run's own.
         data: another data set, as in a configuration, in place of the run's own.
-        how: of samples alone, so nothing may be asked for here.
+        how: what else than the test set is compared with; the rest is of samples alone.
         device: where the network runs.
 
     Raises:
@@ -65,9 +65,9 @@ def evaluate_likelihood(
             few rows.
     """
     _check_wish(run, wish)
-    if how != Scoring():
+    if replace(how, against="test") != Scoring():
         raise ValueError("--likelihood trains no classifiers: it takes no --classic, --lenet-seeds")
-    compared = run.data if data is None else load_data(data)
+    compared = how.of(run.data if data is None else load_data(data))
     num = _check_data(run, compared, wish.num)
     if not distributed.is_main():
         return None

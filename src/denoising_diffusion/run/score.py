@@ -16,6 +16,7 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind, Scoring
+from denoising_diffusion.metrics.reference import reference_of
 from denoising_diffusion.metrics.score import table, to_json
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
@@ -81,20 +82,26 @@ def score(
     found = score_file(run.kind, file, data, how, note)
     of = evaluation_origin(run, model, wish, data, how)
     for name, picture in found.pictures.items():
-        run.artefacts.put(score_picture(file, name), as_png(picture), of)
+        run.artefacts.put(score_picture(file, name, how), as_png(picture), of)
     return found
 
 
-def score_picture(file: Path, name: str) -> Path:
+def score_picture(file: Path, name: str, how: Scoring | None = None) -> Path:
     """Where this picture of the scores of an .npz lies."""
-    return file.with_name(f"{file.stem}-{name}.png")
+    against = "-held-out" if how is not None and how.against == "held-out" else ""
+    return file.with_name(f"{file.stem}{against}-{name}.png")
 
 
 def evaluation_origin(
     run: Run, model: GaussianDiffusion, wish: Sampling, data: Dataset, how: Scoring | None = None
 ) -> Origin:
-    """What scores depend on: the samples, the data and how they are compared."""
-    compared = {"data": data.fingerprint, "how": asdict(how or Scoring())}
+    """What scores depend on: the samples, the data, how they are compared, and the reference."""
+    reference = reference_of(data.fingerprint)
+    compared = {
+        "data": data.fingerprint,
+        "how": asdict(how or Scoring()),
+        "reference": None if reference is None else reference["weights"],
+    }
     return {**origin(run, model, wish), **compared}
 
 
@@ -108,10 +115,18 @@ def score_file(
     """
     single = file.is_dir()
     samples, names = read_folder(kind, data, file) if single else read_samples(kind, file)
-    found = kind.scores(samples, names, data, how or Scoring())
-    note = {"num_samples": len(samples), **note}
+    how = how or Scoring()
+    found = kind.scores(samples, names, how.of(data), how)
+    seen = {"judge": found.judge, "against": _against(how.of(data))}
+    note = {"num_samples": len(samples), **seen, **note}
     shown = {k: v for k, v in note.items() if v is not None}
     return Evaluation(table(found.scores, shown), to_json(found.scores, note), found.pictures)
+
+
+def _against(data: Dataset) -> str:
+    """What samples are compared with, for a table."""
+    part = "held-out" if data.test is None else "test"
+    return f"{data.name}, {len(data.reference):,} {part}"
 
 
 def evaluate_run(
@@ -134,7 +149,7 @@ def evaluate_run(
     Raises:
         ValueError: as `completed` and `draw_evaluation`.
     """
-    compared = run.data if data is None else load_data(data)
+    compared = how.of(run.data if data is None else load_data(data))
     wanted = run.config.sampling.num or run.kind.default_num()
     wish = completed(run, wish, min(wanted, run.kind.most(compared)))
     with distributed.processes(device.type):
