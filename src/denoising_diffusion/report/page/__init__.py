@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -36,7 +35,6 @@ def render(**shown: Any) -> str:
     )  # fmt: skip
     script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = environment.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         style=asset("page.css"), script=script, script_digest=digest, **shown
     )
-    return re.sub(r"\n\s*\n+", "\n", text)

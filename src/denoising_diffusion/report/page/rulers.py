@@ -74,6 +74,8 @@ def rulers(scores: Mapping[str, Any]) -> list[Ruler]:
         if key not in taken:
             parts = {p: numbers[f"{key}_{p}"] for p in _parts(key, numbers)}
             taken |= {f"{key}_{part}" for part in parts}
+            further = [k for k in _reading().get(key, {}).get("beside", ()) if k in numbers]
+            parts, taken = parts | {k: numbers[k] for k in further}, taken | set(further)
             if key == main:
                 own = {p: numbers[p] for p in ("floor", "ceiling") if p in numbers}
                 parts, taken = parts | own, taken | set(own)
