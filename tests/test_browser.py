@@ -1,5 +1,6 @@
 """The page of a run in a real browser; skipped where Chromium or its driver is missing."""
 
+import itertools
 import json
 import os
 import re
@@ -152,7 +153,8 @@ def test_a_phone_scrolls_one_way_alone_and_text_stands_out(browser, place, page,
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
     ratios = browser.execute_script(
         """
-        const part = (c) => { c /= 255; return c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; };
+        const part = (c) => {
+          c /= 255; return c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; };
         const light = (t) => { const [r, g, b] = t.match(/[\\d.]+/g).map(Number);
           return .2126 * part(r) + .7152 * part(g) + .0722 * part(b); };
         const paper = light(getComputedStyle(document.body).backgroundColor);
@@ -173,7 +175,7 @@ def test_headings_come_in_order_and_everything_has_a_name(browser, place, page):
         "return [...document.querySelectorAll('h1,h2,h3,h4')].map((h) => +h.tagName[1])"
     )
     assert levels[0] == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     nameless = browser.execute_script(
         """return [...document.querySelectorAll('canvas, svg, [role=region], input[type=range]')]
         .filter((e) => !e.getAttribute('aria-label') && !(e.labels && e.labels.length)).length"""

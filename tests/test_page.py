@@ -27,7 +27,7 @@ def test_packed_numbers_come_back_within_half_a_step():
     x = np.random.default_rng(0).normal(size=(3, 5, 2)) * 1e3
     back = unpacked(packed(x))
     assert np.abs(back - x).max() <= 0.5001 * (x.max() - x.min()) / 65535
-    assert (back.min(), back.max()) == (x.min(), x.max())
+    assert (back.min(), back.max()) == pytest.approx((x.min(), x.max()), rel=1e-12)
     assert unpacked(packed(np.full((2, 2), 7.0))).tolist() == [[7.0, 7.0], [7.0, 7.0]]
     for bad in (np.empty((0, 2)), np.array([1.0, math.nan])):
         with pytest.raises(ValueError, match="numbers to pack must be finite"):
@@ -65,7 +65,7 @@ def test_a_chart_puts_points_and_ticks_on_one_scale():
 def test_even_ticks_are_round_and_inside():
     assert even_ticks(0, 100) == [0, 20, 40, 60, 80, 100]
     assert even_ticks(0.5, 3.5) == [1, 2, 3]
-    assert even_ticks(-0.013, 0.013) == [-0.01, -0.005, 0, 0.005, 0.01]
+    assert even_ticks(-0.013, 0.013) == [-0.01, 0, 0.01]
 
 
 def test_a_ruler_is_logarithmic_between_noise_and_real_data():
@@ -91,11 +91,11 @@ def test_scores_that_nobody_described_are_shown_by_their_key():
 
 
 def test_a_longer_key_keeps_what_is_its_own():
-    found = rulers({"fld": 1.0, "kid": 2.0, "kid_floor": 1.0, "kid_ceiling": 9.0,
-                    "kid_random": 3.0, "kid_random_floor": 1.0, "kid_random_ceiling": 5.0})  # fmt: skip
+    ends = {"kid_floor": 1.0, "kid_ceiling": 9.0, "kid_random_floor": 1.0}
+    found = rulers({"fld": 1.0, "kid": 2.0, "kid_random": 3.0, **ends})
     assert [r.key for r in found] == ["fld", "kid", "kid_random"]
-    assert [r.beside for r in found] == ["", "", ""]
-    assert [r.ends[0] for r in found[1:]] == ["noise 9", "noise 5"]
+    assert [r.beside for r in found] == ["", "", "floor 1"]
+    assert [r.ends[0] for r in found[1:]] == ["noise 9", ""]
 
 
 def test_every_text_of_a_page_is_escaped():

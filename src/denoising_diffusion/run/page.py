@@ -128,7 +128,7 @@ def comparison(runs: list[Run], shown: list[dict[str, Any]]) -> dict[str, Any]:
     ]
     return {
         "rows": [
-            {"name": name, "values": [values.get(i, "–") for i in range(len(runs))]}
+            {"name": name, "cells": [values.get(i, "–") for i in range(len(runs))]}
             for name, values in rows.items()
         ],
         "loss": chart("Held-out loss of each run", losses, "epoch", "held-out loss", log=True),
@@ -281,9 +281,9 @@ def _of_each(of_each: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "title": "Scores of each class",
         "read": "As above, for each class by itself.",
-        "keys": [k.replace("_", " ") for k in keys],
+        "columns": [k.replace("_", " ") for k in keys],
         "rows": [
-            {"name": name, "values": [_short(values.get(k)) for k in keys]}
+            {"name": name, "cells": [_short(values.get(k)) for k in keys]}
             for name, values in of_each.items()
         ],
     }

@@ -104,6 +104,6 @@ def _room(low: float, high: float, share: float) -> tuple[float, float]:
 def even_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most so many round numbers, evenly spaced, in low..high."""
     power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next(s * power for s in (1, 2, 5, 10) if (high - low) / (s * power) <= most - 1)
+    step = next(s * power for s in (1, 2, 5, 10, 20) if (high - low) / (s * power) <= most - 1)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{i * step:.10g}") for i in range(first, last + 1)]
