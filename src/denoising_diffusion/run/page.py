@@ -9,6 +9,7 @@ from typing import Any
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.report.page.chart import Chart, chart
+from denoising_diffusion.report.page.classes import classes_of
 from denoising_diffusion.report.page.rulers import Ruler, closeness, rulers
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.walked import real_like, shown_nearest, shown_sets, shown_walk, walk_of
@@ -51,7 +52,7 @@ def page_of(run: Run, model: GaussianDiffusion | None, room: int) -> dict[str, A
         "facts": _facts(run, len(history), scores),
         "rulers": rulers(scores) if scores else [],
         "loss": _loss(history),
-        "classes": _classes(run, scores),
+        "classes": classes_of(run.facts.class_names, scores or {}),
         "config": json.dumps(_without_paths(json.loads(to_json(run.config))), indent=2),
         "commands": _commands(run),
         "walk": None,
@@ -162,7 +163,7 @@ def _draw(
     real = real_like(run, walk)
     shown["sets"] = shown_sets(run, walk, real)
     shown["nearest"] = shown_nearest(run, data, walk.samples)
-    if run.kind.drawing == "points":
+    if run.kind.axes():
         shown["walk"]["real"] = shown["sets"]["parts"][1]["values"]
 
 
@@ -243,54 +244,6 @@ def _schedule(schedule: Schedule) -> Chart | None:
 def _log_snr(schedule: Schedule) -> list[tuple[float, float]]:
     values = schedule.log_snr.tolist()
     return [(i / (len(values) - 1), v) for i, v in enumerate(values) if abs(v) < 40]
-
-
-def _classes(run: Run, scores: dict[str, Any] | None) -> dict[str, Any] | None:
-    names = list(run.facts.class_names)
-    if not names:
-        return None
-    scores = scores or {}
-    shares: list[float] = scores.get("class_proportions") or []
-    found: dict[str, Any] = {"names": names, "shares": [], "confusion": None, "agreement": None}
-    if len(shares) == len(names):
-        most = max(max(shares), 1e-9)
-        found["shares"] = [
-            {"name": n, "width": round(100 * v / most, 1), "text": f"{v:.1%}"}
-            for n, v in zip(names, shares, strict=True)
-        ]
-    counts: list[float] = scores.get("confusion") or []
-    if len(counts) == len(names) ** 2:
-        found["confusion"] = [
-            _tinted(counts[i : i + len(names)]) for i in range(0, len(counts), len(names))
-        ]
-    of_each = scores.get("classes")
-    if isinstance(of_each, dict) and of_each:
-        found["agreement"] = _of_each(of_each)
-    there = found["shares"] or found["confusion"] or found["agreement"]
-    return found if there else None
-
-
-def _tinted(row: list[float]) -> list[dict[str, int]]:
-    total = sum(row) or 1.0
-    return [{"count": round(v), "tint": round(90 * v / total)} for v in row]
-
-
-def _of_each(of_each: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    keys = [k for k, v in next(iter(of_each.values())).items() if isinstance(v, int | float)]
-    keys = [k for k in keys if not k.endswith("_interval")]
-    return {
-        "title": "Scores of each class",
-        "read": "As above, for each class by itself.",
-        "columns": [k.replace("_", " ") for k in keys],
-        "rows": [
-            {"name": name, "cells": [_short(values.get(k)) for k in keys]}
-            for name, values in of_each.items()
-        ],
-    }
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, int | float) else "–"
 
 
 def _commands(run: Run) -> list[dict[str, str]]:

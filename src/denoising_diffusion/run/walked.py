@@ -1,6 +1,5 @@
 """What a page draws of a run's samples: the walk, real ones beside them, the nearest ones."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,8 +30,16 @@ _FIELD = 17
 _HEADS = 12
 _NEAREST = 12
 _REAL = 1_000
-_LEVELS = ((1.0, 64), (1.0, 16), (0.5, 16), (0.5, 8), (0.25, 8), (0.1, 8), (0.05, 4))
-"""Shares of the samples, and grey levels, that are tried until a walk fits."""
+_TRIED = (
+    (1.0, 64, 1),
+    (1.0, 16, 1),
+    (1.0, 8, 1),
+    (0.5, 8, 1),
+    (0.5, 8, 2),
+    (0.25, 8, 2),
+    (0, 6, 4),
+)
+"""Shares of the samples, levels of a channel, one in how many times: tried until a walk fits."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def shown_walk(run: Run, model: GaussianDiffusion, walk: Walk, budget: int) -> d
     times = [_time(model, step.t) for step in walk.steps[0]]
     common = {"drawing": run.kind.drawing, "times": times, "field": None, "legend": []}
     if run.kind.drawing == "tiles":
-        return {**common, **_tiles(run, walk, budget)}
+        return {**common, **_tiles(run, walk, times, budget)}
     encode = run.kind.encode
     tabs = [
         {
@@ -107,10 +114,7 @@ def shown_walk(run: Run, model: GaussianDiffusion, walk: Walk, budget: int) -> d
         }
         for scale, steps in zip(walk.scales, walk.steps, strict=True)
     ]
-    found = {**common, **_numbers(run, walk), "tabs": tabs}
-    if run.kind.drawing == "points":
-        found["field"] = _field(run, model, walk)
-    return found
+    return {**common, **_numbers(run, walk), "tabs": tabs, "field": _field(run, model, walk)}
 
 
 def _time(model: GaussianDiffusion, t: float) -> dict[str, Any]:
@@ -123,29 +127,33 @@ def _time(model: GaussianDiffusion, t: float) -> dict[str, Any]:
     }
 
 
-def _tiles(run: Run, walk: Walk, budget: int) -> dict[str, Any]:
-    count = len(walk.samples)
-    classes = run.kind.num_classes if walk.names and walk.inputs is None else 0
-    block = classes if 0 < classes <= count else SHOWN if walk.inputs else 1
-    for share, levels in _LEVELS:
-        kept = max(block, int(count * share) // block * block)
-
-        def sheets(
-            of: Callable[[Step], Tensor], kept: int = kept, levels: int = levels
-        ) -> list[str]:
-            return [
-                sheet([run.kind.encode(of(s)[:kept]) for s in steps], levels)
-                for steps in walk.steps
-            ]
-
-        states, estimates = sheets(lambda s: s.x), sheets(lambda s: s.x_start)
-        if sum(map(len, states + estimates)) <= budget:
+def _tiles(run: Run, walk: Walk, times: list[Any], budget: int) -> dict[str, Any]:
+    count, classes = len(walk.samples), run.kind.num_classes
+    kept, every, tabs = count, 1, list[dict[str, str]]()
+    for share, levels, every in _TRIED:
+        kept = max(2, int(count * share))
+        for block in (SHOWN if walk.inputs else 1, classes if walk.names else 1):
+            kept = kept // block * block or kept
+        tabs = [
+            {
+                "scale": f"{scale:g}",
+                "state": _sheet(run, [s.x[:kept] for s in steps], levels, every),
+                "estimate": _sheet(run, [s.x_start[:kept] for s in steps], levels, every),
+            }
+            for scale, steps in zip(walk.scales, walk.steps, strict=True)
+        ]
+        if sum(len(tab["state"]) + len(tab["estimate"]) for tab in tabs) <= budget:
             break
-    tabs = [
-        {"scale": f"{scale:g}", "state": state, "estimate": estimate}
-        for scale, state, estimate in zip(walk.scales, states, estimates, strict=True)
-    ]
-    return {**_layout(run, walk, kept), "tabs": tabs}
+    return {**_layout(run, walk, kept), "tabs": tabs, "times": _some(times, every)}
+
+
+def _sheet(run: Run, rows: list[Tensor], levels: int, every: int) -> str:
+    return sheet([run.kind.encode(x) for x in _some(rows, every)], levels)
+
+
+def _some(rows: list[Any], every: int) -> list[Any]:
+    """One in so many rows, the last one among them."""
+    return rows[::-1][::every][::-1]
 
 
 def _layout(run: Run, walk: Walk, count: int) -> dict[str, Any]:
