@@ -10,6 +10,7 @@ from PIL import Image
 
 from denoising_diffusion.report.page import asset, render
 from denoising_diffusion.report.page.chart import HEIGHT, chart, even_ticks
+from denoising_diffusion.report.page.classes import classes_of
 from denoising_diffusion.report.page.rulers import closeness, rulers
 from denoising_diffusion.report.page.values import packed, sheet
 
@@ -96,6 +97,16 @@ def test_a_longer_key_keeps_what_is_its_own():
     assert [r.key for r in found] == ["fld", "kid", "kid_random"]
     assert [r.beside for r in found] == ["", "", "floor 1"]
     assert [r.ends[0] for r in found[1:]] == ["noise 9", ""]
+
+
+def test_classes_are_told_as_far_as_they_are_there():
+    scores = {"class_proportions": [0.75, 0.25], "confusion": [3.0, 0.0, 1.0, 1.0]}
+    found = classes_of(("a", "b"), scores)
+    assert [s["width"] for s in found["shares"]] == [100.0, 33.3]
+    assert [[c["count"] for c in row] for row in found["confusion"]] == [[3, 0], [1, 1]]
+    assert [[c["tint"] for c in row] for row in found["confusion"]] == [[90, 0], [45, 45]]
+    assert classes_of(("a", "b"), {}) is None
+    assert classes_of((), {}) is None
 
 
 def test_every_text_of_a_page_is_escaped():

@@ -44,7 +44,7 @@ _TRIED = (
 
 @dataclass(frozen=True)
 class Walk:
-    """The states of the same samples at several guidance scales, the run's own one first.
+    """The states of the same samples at several guidance scales.
 
     Args:
         wish: the completed request.
@@ -63,7 +63,7 @@ class Walk:
     @property
     def samples(self) -> Tensor:
         """What the run draws by itself."""
-        return self.steps[0][-1].x
+        return self.steps[self.scales.index(self.wish.guidance_scale)][-1].x
 
 
 def wish_of(run: Run) -> Sampling:
@@ -73,12 +73,10 @@ def wish_of(run: Run) -> Sampling:
 
 
 def scales_of(run: Run) -> list[float]:
-    """The guidance scales at which a page shows the walk, the run's own one first."""
+    """The guidance scales at which a page shows the walk, the run's own one among them."""
     own = run.config.sampling.guidance_scale
     guided = run.kind.num_classes > 0 and run.config.training.label_dropout > 0
-    return (
-        [own, *(s for s in SCALES if s != own)] if guided and run.config.factor is None else [own]
-    )
+    return sorted({own, *SCALES}) if guided and run.config.factor is None else [own]
 
 
 def walk_of(run: Run, model: GaussianDiffusion) -> Walk:
@@ -108,7 +106,7 @@ def shown_walk(run: Run, model: GaussianDiffusion, walk: Walk, budget: int) -> d
     encode = run.kind.encode
     tabs = [
         {
-            "scale": f"{scale:g}",
+            **_tab(walk, scale),
             "state": packed(np.stack([encode(s.x) for s in steps])),
             "estimate": packed(np.stack([encode(s.x_start) for s in steps])),
         }
@@ -136,7 +134,7 @@ def _tiles(run: Run, walk: Walk, times: list[Any], budget: int) -> dict[str, Any
             kept = kept // block * block or kept
         tabs = [
             {
-                "scale": f"{scale:g}",
+                **_tab(walk, scale),
                 "state": _sheet(run, [s.x[:kept] for s in steps], levels, every),
                 "estimate": _sheet(run, [s.x_start[:kept] for s in steps], levels, every),
             }
@@ -145,6 +143,10 @@ def _tiles(run: Run, walk: Walk, times: list[Any], budget: int) -> dict[str, Any
         if sum(len(tab["state"]) + len(tab["estimate"]) for tab in tabs) <= budget:
             break
     return {**_layout(run, walk, kept), "tabs": tabs, "times": _some(times, every)}
+
+
+def _tab(walk: Walk, scale: float) -> dict[str, Any]:
+    return {"scale": f"{scale:g}", "own": scale == walk.wish.guidance_scale}
 
 
 def _sheet(run: Run, rows: list[Tensor], levels: int, every: int) -> str:

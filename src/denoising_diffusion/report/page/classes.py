@@ -12,6 +12,8 @@ def classes_of(class_names: Sequence[str], scores: Mapping[str, Any]) -> dict[st
         scores: an evaluation as JSON: `class_proportions`, `confusion` row by row, `classes`.
     """
     names = list(class_names)
+    if not names:
+        return None
     shares: list[float] = scores.get("class_proportions") or []
     found: dict[str, Any] = {"names": names, "shares": [], "confusion": None, "agreement": None}
     if len(shares) == len(names):
@@ -28,7 +30,7 @@ def classes_of(class_names: Sequence[str], scores: Mapping[str, Any]) -> dict[st
     of_each = scores.get("classes")
     if isinstance(of_each, dict) and of_each:
         found["agreement"] = _of_each(of_each)
-    there = names and (found["shares"] or found["confusion"] or found["agreement"])
+    there = found["shares"] or found["confusion"] or found["agreement"]
     return found if there else None
 
 

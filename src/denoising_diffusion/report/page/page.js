@@ -118,7 +118,7 @@
     const make = o.drawing === "tiles" ? loaded : async (p) => unpack(p);
     const sheets = await Promise.all(o.tabs.map((t) => Promise.all([make(t.state), make(t.estimate)])));
     const real = o.real ? unpack(o.real) : null, arrows = o.field ? [unpack(o.field.at), unpack(o.field.to)] : null;
-    let chosen = 0, timer = 0;
+    let chosen = o.tabs.findIndex((tab) => tab.own), timer = 0;
     const draw = () => {
       const row = +slider.value, time = o.times[row];
       const text = `t = ${time.t}: ${time.signal} % signal, ${time.noise} % noise`;
