@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -119,7 +120,7 @@ def _work(command: tuple[str, ...], folder: Path, at: int) -> None:
 
 
 def state(folder: Path) -> dict[str, object]:
-    """All files and folders with their content; of weights, all but the recorded time."""
+    """All files and folders with their content, all but the recorded time of training."""
     from denoising_diffusion.files import digest, read_notes
 
     found: dict[str, object] = {}
@@ -129,7 +130,20 @@ def state(folder: Path) -> dict[str, object]:
             found[name] = None if path.is_dir() else digest(path)
         if path.suffix == ".safetensors":
             found[name] = {k: v for k, v in read_notes(path).items() if k != "seconds"}
+        if path.name in ("report.html", "origins.json"):
+            found[name] = without_times(path)
     return found
+
+
+def without_times(path: Path) -> object:
+    """A page without its times, or a record of files without the digest of such a page."""
+    if path.suffix == ".html":
+        return re.sub(r"<time>.*?</time>", "", path.read_text(encoding="utf-8"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for name, entry in record.items():
+        if name.endswith(".html"):
+            del entry["sha256"]
+    return record
 
 
 @contextlib.contextmanager

@@ -83,11 +83,11 @@ CASES = [
     *(["sample", "run", f"{k}={v}"] for k, vs in SAMPLE.items() for v in vs),
     *(["evaluate", "run", f"{k}={v}"] for k, vs in EVALUATE.items() for v in vs),
     *(["resume", "run", f"{k}={v}"] for k, vs in RESUME.items() for v in vs),
-    *([c, place] for c in ("info", "sample", "evaluate", "resume") for place in PLACES),
+    *([c, place] for c in ("info", "sample", "evaluate", "resume", "report") for place in PLACES),
     *(["train", "numbers", "--data", place] for place in ("nowhere", "text.txt", "small.json")),
     *(["train", recipe] for recipe in ("digitz", "", "run", "points")),
     ["train", "numbers", "--data", "mine", "--training.averages=power-9"],
-    *([c] for c in ("info", "sample", "evaluate", "resume")),
+    *([c] for c in ("info", "sample", "evaluate", "resume", "report")),
     *([c, "run", "extra"] for c in ("info", "sample", "evaluate", "resume")),
 ]
 

@@ -213,6 +213,22 @@ class Info:
     """The run folder."""
 
 
+@dataclass(frozen=True)
+class Report:
+    """Write one page of HTML about a run, or about several side by side."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
+    """The run folders."""
+    out: Annotated[Path | None, arg(metavar="FILE.html")] = None
+    """The file; RUN/report.html without it."""
+    overwrite: bool = False
+    """Replace a file that exists."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
+
+
 COMMANDS: dict[str, type[Any]] = {
     "train": Train,
     "distill": Distill,
@@ -221,4 +237,5 @@ COMMANDS: dict[str, type[Any]] = {
     "evaluate": Evaluate,
     "recipes": Recipes,
     "info": Info,
+    "report": Report,
 }

@@ -12,6 +12,7 @@ from denoising_diffusion.cli.arguments import (
     Evaluate,
     Info,
     Recipes,
+    Report,
     Resume,
     Sample,
     Settings,
@@ -50,6 +51,8 @@ def run(command: object) -> None:
             recipes()
         case Info():
             info(Run(command.run))
+        case Report():
+            _report(command)
         case _:
             raise TypeError(f"unknown command {command!r}")
 
@@ -186,6 +189,14 @@ def _evaluate(command: Evaluate) -> None:
         )
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
+
+
+def _report(command: Report) -> None:
+    from denoising_diffusion.run.report import report_runs
+
+    runs = [Run(path) for path in command.runs]
+    file = report_runs(runs, command.out, device=command.device, overwrite=command.overwrite)
+    print(file)
 
 
 def _data(data: str | None, source: Path) -> dict[str, Any] | None:

@@ -77,6 +77,8 @@ class Kind(ABC):
 
     unit: ClassVar[str]
     """What an example is called beside a progress bar."""
+    drawing: ClassVar[Literal["tiles", "points", "curves"]]
+    """How a page draws what `encode` gives: (n, h, w, c), (n, d) or (n, c, length)."""
     half: ClassVar[bool] = False
     """Whether networks of this kind may gain from bfloat16."""
     compares: ClassVar[bool] = False
@@ -122,6 +124,14 @@ class Kind(ABC):
     @abstractmethod
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         """What pictures of a run show: few in a preview; without a class too if `unlabelled`."""
+
+    @abstractmethod
+    def walked(self) -> Shown:
+        """What the walk on a page shows: few enough to be drawn in seconds."""
+
+    def axes(self) -> Sequence[tuple[str, float, float]]:
+        """The name and the limits of each column of points; nothing for other kinds."""
+        return ()
 
     @abstractmethod
     def default_num(self) -> int:

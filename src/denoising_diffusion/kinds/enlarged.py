@@ -47,6 +47,9 @@ class Enlarged(Images):
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         return Shown(PICTURES * SHOWN, ())
 
+    def walked(self) -> Shown:
+        return Shown(SHOWN * max(3, super().walked().num // SHOWN), ())
+
     def most(self, data: Dataset) -> int:
         return PER_INPUT * len(data.reference)
 

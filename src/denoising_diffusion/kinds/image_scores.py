@@ -33,6 +33,8 @@ _Known = tuple[Tensor, Tensor]
 """Images and their classes, counted from 0."""
 
 PAIRS = 10
+_MOST_LISTED = 40
+"""Classes up to which the JSON lists how often each was read as each: asked for, row by row."""
 READS_WELL = 0.1
 """The most that a classifier may err, of the errors of naming the commonest class every time."""
 
@@ -114,17 +116,19 @@ def _class_scores(
     pictures = {}
     if not bool(known.all()) or not len(known):  # else the shares are those that were asked for
         pictures["classes"] = plot_label_histogram(own, expected, data.class_names)
-    agreement = None
+    agreement, found = None, None
     if bool(known.any()):
         agreement = (read == asked)[known].double().mean().item()
         confusion = confusion_matrix(asked[known], read[known], count)
         pictures["confusion"] = plot_confusion(confusion, data.class_names)
+        found = [float(n) for n in confusion.flatten().tolist()] if count <= _MOST_LISTED else None
     error = proportion_error(read, real, count)
     accuracy = {"classifier_accuracy": judge.accuracy}
     scores = [
         Score("label_agreement", "label agreement", agreement, None, accuracy, ".2%"),
         Score("proportion_error", "error of class proportions", error, form=".5f"),
         Score("class_proportions", "", own.tolist()),
+        Score("confusion", "", found),
     ]
     return Judgement(scores, pictures)
 

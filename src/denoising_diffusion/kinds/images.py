@@ -22,18 +22,27 @@ if TYPE_CHECKING:
 PER_CLASS = 8
 UNLABELLED = 16
 """Images in a picture of a run without classes."""
+_WALKED_PIXELS = 24_000
+"""Of all images of a walk together."""
 
 
 class Images(Kind):
     """Images of shape (c, h, w), c 1 or 3."""
 
     unit = "img"
+    drawing = "tiles"
     half = True
     compares = True
 
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         per_class = PER_CLASS // 2 if preview else PER_CLASS
         return Shown(per_class * self.num_classes or UNLABELLED, ())
+
+    def walked(self) -> Shown:
+        pixels = self.facts.shape[-1] * self.facts.shape[-2]
+        num = max(12, min(60, _WALKED_PIXELS // pixels))
+        few = 0 < self.num_classes <= num
+        return Shown(num // self.num_classes * self.num_classes if few else num, ())
 
     def default_num(self) -> int:
         return self.shown(preview=False, unlabelled=False).num

@@ -33,6 +33,8 @@ PREVIEWED = 500
 PANELS = 5
 _MOVING = 500
 """Points in an animation of a user's data: a second for sixty frames."""
+_WALKED = 400
+"""Points of a walk on a page."""
 _BEHIND = 2000
 """Points of the data behind them."""
 _FORWARD_FRAMES = 50
@@ -44,6 +46,7 @@ class Points(Kind):
     """Points of shape (d,)."""
 
     unit = "pt"
+    drawing = "points"
     fps = 8
     backdrop = True
     suffixes: ClassVar[tuple[str, ...]] = (*Kind.suffixes, ".csv", ".npy")
@@ -67,6 +70,13 @@ class Points(Kind):
             return Shown(PREVIEWED if preview else SHOWN, names)
         labels = (NONE, *names) if names and unlabelled else names
         return Shown(SHOWN * max(1, len(labels)), labels)
+
+    def walked(self) -> Shown:
+        return Shown(_WALKED, ())
+
+    def axes(self) -> Sequence[tuple[str, float, float]]:
+        limits = zip(column_names(self.facts), self._limits(), strict=True)
+        return [(name, low, high) for name, (low, high) in limits]
 
     def default_num(self) -> int:
         return 1000 * max(1, self.num_classes)

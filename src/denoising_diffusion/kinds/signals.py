@@ -27,11 +27,15 @@ class Signals(Kind):
     """Signals of shape (c, length)."""
 
     unit = "sig"
+    drawing = "curves"
 
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         names = self.facts.class_names
         labels = (NONE, *names) if names and unlabelled else names
         return Shown(PER_PANEL * max(1, len(labels)), labels)
+
+    def walked(self) -> Shown:
+        return Shown(max(4, min(12, 2 * self.num_classes)), ())
 
     def default_num(self) -> int:
         return PER_PANEL * max(1, self.num_classes)

@@ -53,6 +53,7 @@ class Run:
         self.snapshot_file = self.path / "snapshot.safetensors"
         self.evaluation_file = self.path / "evaluation.json"
         self.table_file = self.path / "evaluation.txt"
+        self.report_file = self.path / "report.html"
         self.samples = self.path / "samples"
 
     @property
@@ -78,6 +79,11 @@ class Run:
         files = (self.evaluation_file, self.table_file)
         origins = [self.artefacts.origin(file) for file in files]
         return self.finished and all(o is not None and o.get("weights") == weights for o in origins)
+
+    @property
+    def training_seconds(self) -> float | None:
+        """How long it has trained; None before the first checkpoint."""
+        return self._notes(self.checkpoint_file).get("seconds")
 
     def _notes(self, file: Path) -> dict[str, Any]:
         """The notes of a file of weights; none if it is not there, or damaged."""

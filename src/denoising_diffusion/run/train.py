@@ -17,6 +17,7 @@ from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.loop import Trainer
 from denoising_diffusion.run.preflight import preflight
 from denoising_diffusion.run.prepare import learned, load_data, resolve_precision
+from denoising_diffusion.run.report import reported, write_report
 from denoising_diffusion.run.request import completed
 from denoising_diffusion.run.score import draw_evaluation, evaluation_origin, score
 from denoising_diffusion.run.settings import settled
@@ -190,15 +191,17 @@ def _scored(run: Run, model: GaussianDiffusion, wish: Sampling) -> bool:
 
 
 def _score(run: Run, ended: _Ended) -> TrainResult:
-    """What the first process does in the end, when the others are gone: the scores."""
-    if not distributed.is_main() or ended.wish is None:
+    """What the first process does in the end, when the others are gone: scores and the page."""
+    if not distributed.is_main():
         return TrainResult(None, ended.shown)
+    if ended.wish is None:
+        return TrainResult(None, [*ended.shown, write_report(run, ended.model)])
     of = evaluation_origin(run, ended.model, ended.wish, run.data)
     if ended.file is not None:
         found = score(run, ended.model, ended.wish, run.data, ended.file)
         run.write_scores(found.values, found.text, of)
     made = (f for f in run.artefacts.recorded(of) if f.suffix == ".png")
-    return TrainResult(run.read_table(), [*ended.shown, *made])
+    return TrainResult(run.read_table(), [*ended.shown, *made, write_report(run, ended.model)])
 
 
 def _check_folder(run: Run, overwrite: bool) -> None:
@@ -235,7 +238,8 @@ def _goes_on(
         model = run.load_into(copy.deepcopy(model)).eval()
     except ValueError:
         return False
-    return not (run.evaluated if evaluate else pictures(run, model))
+    ended = run.evaluated if evaluate else pictures(run, model)
+    return not (ended and reported(run, model))
 
 
 def _check_same(run: Run, config: RunConfig) -> None:
