@@ -80,6 +80,10 @@ TABLES: dict[str, dict[str, Target]] = {
         "ddpm": "samplers.ddpm:ddpm",
         "ddim": "samplers.ddim:ddim",
         "heun": "samplers.heun:heun",
+        "dpmpp-2m": "samplers.dpm_solver:dpmpp_2m",
+        "dpmpp-3m": "samplers.dpm_solver:dpmpp_3m",
+        "dpmpp-sde-2m": "samplers.dpm_solver:dpmpp_sde_2m",
+        "unipc": "samplers.unipc:unipc",
         "consistency": "samplers.consistency:consistency",
     },
     # (denoise, schedule, observation, operator, *, noise, **options) -> a denoiser that agrees
