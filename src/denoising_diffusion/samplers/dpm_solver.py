@@ -102,8 +102,8 @@ def dpmpp_sde_2m(
 
     The variance of a step is that of q(x_s | x_t, x_0), exact for any step; the mean is that of
     `ddpm` with the estimate of `extrapolated` at rate 2 (Lu et al. 2022, arXiv:2211.01095,
-    eq. 12 and appendix). One step is `ddpm`. In law its order is 1, as that of `ddpm`, with a
-    smaller error.
+    eq. 12 and appendix). One step is `ddpm`. The variance of Gaussian data converges with
+    order 2, where that of `ddpm` does with 1.
 
     Args:
         denoise: (x, t) -> x_start.
