@@ -223,7 +223,11 @@ CALLS = {
         name: (step(getattr(dd, name)), WALK, {**NO_WALK, "randn_like": NO_FUNCTION})
         for name in ("dpmpp_2m", "dpmpp_3m", "dpmpp_sde_2m")
     },
-    "unipc": (step(dd.unipc), WALK, {**NO_WALK, "order": [*NO_COUNT, 4]}),
+    "unipc": (
+        step(dd.unipc),
+        WALK,
+        {**NO_WALK, "randn_like": NO_FUNCTION, "order": [*NO_COUNT, 4]},
+    ),
     "heun": (step(dd.heun), WALK, {**NO_WALK, "randn_like": NO_FUNCTION}),
     "last": (dd.last, {"steps": iter([1])}, {"steps": [None, 3, [], iter(())]}),
     "counted": (dd.counted, {"denoise": NET}, {"denoise": NO_FUNCTION}),
