@@ -113,6 +113,8 @@ class Sampling:
     """The sampler."""
     steps: int | None = None
     """Steps from T to 0; T without it."""
+    times: str = "uniform"
+    """How steps are spread: uniform (trailing) in t, log-snr, or karras."""
     eta: float | None = None
     """The share of chance in ddim, 0 to 1."""
     guidance_scale: float = 1.0
@@ -138,6 +140,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         tables.check("sampler", self.sampler, "sampler")
+        tables.check("grid", self.times, "times")
         for name in ("guidance_scale", "autoguidance"):
             number(name, getattr(self, name), "[0, inf)")
         if self.guidance_interval is not None:

@@ -86,6 +86,13 @@ TABLES: dict[str, dict[str, Target]] = {
         "unipc": "samplers.unipc:unipc",
         "consistency": "samplers.consistency:consistency",
     },
+    # (schedule, num_steps, **options) -> falling times
+    "grid": {
+        "uniform": "samplers.grids:uniform_grid",
+        "trailing": "samplers.grids:uniform_grid",
+        "log-snr": "samplers.grids:log_snr_grid",
+        "karras": "samplers.grids:karras_grid",
+    },
     # (denoise, schedule, observation, operator, *, noise, **options) -> a denoiser that agrees
     "method": {
         "replacement": "restoration:replacement",
