@@ -1,8 +1,7 @@
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
-from mixtures import Mixture
 
 from denoising_diffusion import ddim, dpmpp_2m, last
 from denoising_diffusion.edm import edm_schedule
@@ -10,6 +9,7 @@ from denoising_diffusion.rectified_flow import rectified_flow
 from denoising_diffusion.samplers.grids import karras_grid, log_snr_grid, uniform_grid
 from denoising_diffusion.samplers.tuning import _cheapest, tuned_times
 from denoising_diffusion.schedule import cosine
+from mixtures import Mixture
 
 SCHEDULES = {"cosine": cosine(), "edm": edm_schedule(), "flow": rectified_flow()}
 LAW = Mixture(
@@ -56,7 +56,7 @@ def test_the_cheapest_way_is_the_cheapest_of_all(steps):
     cost = torch.rand(7, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     cost = cost.masked_fill(torch.ones(7, 7).tril().bool(), torch.inf)
     ways = [[0, *inner, 6] for inner in combinations(range(1, 6), steps - 1)]
-    sums = [sum(cost[i, j].item() for i, j in zip(w, w[1:], strict=False)) for w in ways]
+    sums = [sum(cost[i, j].item() for i, j in pairwise(w)) for w in ways]
     assert _cheapest(cost, steps) == ways[sums.index(min(sums))]
 
 

@@ -35,7 +35,7 @@ def walked(
     run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None
 ) -> Iterator[Step]:
     """The states of all samples of a completed request, from noise on."""
-    first = float(times_of(model.schedule, wish)[0])
+    first = float(times_of(run, model.schedule, wish)[0])
     x, _ = start(model, wish.num or 0, wish.seed, t=first)
     return states(x, first, walk(run, model, wish, given=given))
 

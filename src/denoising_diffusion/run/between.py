@@ -100,7 +100,7 @@ def _between(
     run: Run, model: GaussianDiffusion, wish: Sampling, ends: list[End], shares: Tensor
 ) -> Tensor:
     sampler: Any = tables.resolve("sampler", wish.sampler)
-    times = times_of(model.schedule, wish)
+    times = times_of(run, model.schedule, wish)
     down = sorted({*times, 1} - {0}, reverse=True)
     alpha = model.schedule.alpha[1].item()
     weak = None if wish.autoguidance == 1 else snapshot(run, model)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import distributed, tables
-from denoising_diffusion.config import Sampling
+from denoising_diffusion.config import TUNED, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import (
     as_npz,
@@ -27,6 +27,7 @@ from denoising_diffusion.progress import progress
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import RAW, Run, weights_prefix
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.grids import stored_times
 from denoising_diffusion.run.guided import guided, in_range, snapshot
 from denoising_diffusion.run.pieces import parts_of, piece, prepare_parts, read_piece
 from denoising_diffusion.run.request import labels_of, names_of, times_of
@@ -62,7 +63,7 @@ def walk(
     sampler = tables.resolve("sampler", wish.sampler)
     sampler = sampler if wish.eta is None else partial(sampler, eta=wish.eta)
     sampler = sampler if given is None else given.sampler(sampler)
-    times, seed = times_of(model.schedule, wish), wish.seed
+    times, seed = times_of(run, model.schedule, wish), wish.seed
     return sample(
         model, num, sampler=sampler, times=times, denoise=at_precision, seed=seed, first=first
     )
@@ -119,6 +120,7 @@ def origin(
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
         "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
+        **({"grid": stored_times(run, wish)} if wish.times == TUNED else {}),
         **({} if given is None else given.origin),
     }
 

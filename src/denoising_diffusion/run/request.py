@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import tables
-from denoising_diffusion.config import NONE, Sampling
+from denoising_diffusion.config import NONE, TUNED, Sampling
 from denoising_diffusion.guidance import is_within
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.grids import stored_times
 from denoising_diffusion.samplers import last, time_grid
 from denoising_diffusion.schedule import Schedule
 
@@ -46,6 +47,8 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
         eta=eta,
     )
     full = _guidance(run, full)
+    if full.times == TUNED:
+        stored_times(run, full)
     if run.config.factor is not None and run.kind.num_classes and not full.label:
         full = replace(full, label=(NONE,))  # nobody says what the pictures show
     run.kind.label_rows(full.label, 1)
@@ -94,8 +97,10 @@ def _check_unlabelled(run: Run, wish: Sampling) -> None:
         )
 
 
-def times_of(schedule: Schedule, wish: Sampling) -> list[float]:
+def times_of(run: Run, schedule: Schedule, wish: Sampling) -> list[float]:
     """The times that a completed request visits."""
+    if wish.times == TUNED:
+        return stored_times(run, wish)
     return tables.bound("grid", wish.times)(schedule, wish.steps or schedule.num_timesteps)
 
 
@@ -118,7 +123,12 @@ def evaluations(run: Run, wish: Sampling) -> int:
     options = {} if wish.eta is None else {"eta": wish.eta}
     last(
         sampler(
-            denoise, schedule, x, times_of(schedule, wish), randn_like=torch.zeros_like, **options
+            denoise,
+            schedule,
+            x,
+            times_of(run, schedule, wish),
+            randn_like=torch.zeros_like,
+            **options,
         )
     )
     scales = (wish.guidance_scale if _conditional(run) else 1.0, wish.autoguidance)
