@@ -26,7 +26,7 @@ def refused(*arguments, cwd):
 
 
 def test_refusals(home):
-    assert "without chance" in refused("tune", "run", "--sampler", "ddpm", cwd=home)
+    assert "without chance" in refused("tune", "run", "--sampler", "ddpm", "--steps", "5", cwd=home)
     assert "num must" in refused("tune", "run", "--sampler", "ddim", "--num", "300", cwd=home)
     command = ["train", "spiral", "--sampling.times", "tuned", "--dry-run"]
     assert "ddpm tune RUN" in refused(*command, cwd=home)

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from denoising_diffusion import tables
+from denoising_diffusion import distributed, tables
 from denoising_diffusion.checks import integer
 from denoising_diffusion.config import TUNED, Sampling
 from denoising_diffusion.files import as_json
@@ -52,7 +52,9 @@ def tune(run: Run, wish: Sampling, device: str) -> Tuned:
         "weights": run.weights_of(run.average_name(wish.average)),
         "request": asdict(replace(wish, times=TUNED)),
     }
-    run.artefacts.put(grid_file(run, wish), as_json(found._asdict()), origin)
+    file = grid_file(run, wish)
+    with distributed.alone(file):
+        run.artefacts.put(file, as_json(found._asdict()), origin)
     return found
 
 
