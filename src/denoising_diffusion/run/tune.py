@@ -65,8 +65,11 @@ def _without_chance(wish: Sampling, schedule: Schedule) -> Sampler:
         named = wish.sampler + (f" with eta {wish.eta:g}" if wish.eta else "")
         raise ValueError(f"tune takes a sampler without chance, such as dpmpp-2m, got {named}")
 
+    def nothing(x: Tensor, t: Tensor) -> Tensor:
+        return x
+
     sampler = tables.resolve("sampler", wish.sampler)
     bound = sampler if wish.eta is None else partial(sampler, eta=wish.eta)
     sure = partial(bound, randn_like=refuse)
-    last(sure(lambda x, t: x, schedule, torch.zeros(1, 1), [schedule.num_timesteps, 0.5, 0]))
+    last(sure(nothing, schedule, torch.zeros(1, 1), [schedule.num_timesteps, 0.5, 0]))
     return sure
