@@ -219,6 +219,15 @@ CALLS = {
     ),
     "ddpm": (step(dd.ddpm), WALK, NO_WALK),
     "ddim": (step(dd.ddim), {**WALK, "eta": 1.0}, {**NO_WALK, "eta": NO_SHARE}),
+    **{
+        name: (step(getattr(dd, name)), WALK, {**NO_WALK, "randn_like": NO_FUNCTION})
+        for name in ("dpmpp_2m", "dpmpp_3m", "dpmpp_sde_2m")
+    },
+    "unipc": (
+        step(dd.unipc),
+        WALK,
+        {**NO_WALK, "randn_like": NO_FUNCTION, "order": [*NO_COUNT, 4]},
+    ),
     "heun": (step(dd.heun), WALK, {**NO_WALK, "randn_like": NO_FUNCTION}),
     "last": (dd.last, {"steps": iter([1])}, {"steps": [None, 3, [], iter(())]}),
     "counted": (dd.counted, {"denoise": NET}, {"denoise": NO_FUNCTION}),

@@ -97,8 +97,12 @@ from .samplers import ddpm as ddpm
 from .samplers import last as last
 from .samplers import time_grid as time_grid
 from .samplers.consistency import consistency as consistency
+from .samplers.dpm_solver import dpmpp_2m as dpmpp_2m
+from .samplers.dpm_solver import dpmpp_3m as dpmpp_3m
+from .samplers.dpm_solver import dpmpp_sde_2m as dpmpp_sde_2m
 from .samplers.heun import heun as heun
 from .samplers.repaint import repaint as repaint
+from .samplers.unipc import unipc as unipc
 from .sampling import ddim_sample as ddim_sample
 from .sampling import ddim_sample_loop as ddim_sample_loop
 from .sampling import p_sample as p_sample

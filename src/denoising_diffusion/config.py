@@ -23,6 +23,8 @@ def _count(name: str, value: int, low: int = 1) -> int:
     return integer(name, integer(name, value, low), high=MOST)
 
 
+TUNED = "tuned"
+"""The times that ddpm tune stored in a run."""
 REPAINT = "repaint"
 """The method of filling that is a sampler of its own."""
 PER_INPUT = 16
@@ -113,6 +115,8 @@ class Sampling:
     """The sampler."""
     steps: int | None = None
     """Steps from T to 0; T without it."""
+    times: str = "uniform"
+    """How steps are spread: uniform (trailing) in t, log-snr, karras, or tuned by ddpm tune."""
     eta: float | None = None
     """The share of chance in ddim, 0 to 1."""
     guidance_scale: float = 1.0
@@ -138,6 +142,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         tables.check("sampler", self.sampler, "sampler")
+        one_of("times", self.times, (*tables.TABLES["grid"], TUNED))
         for name in ("guidance_scale", "autoguidance"):
             number(name, getattr(self, name), "[0, inf)")
         if self.guidance_interval is not None:
@@ -251,6 +256,11 @@ class RunConfig:
         tables.check("data", self.data, "data.name")
         tables.check("network", self.network, "network.kind")
         tables.check("schedule", self.schedule, "schedule.kind")
+        if self.sampling.times == TUNED:
+            raise ValueError(
+                "sampling.times of a configuration cannot be tuned, which needs a trained run: "
+                "ddpm tune RUN, then ddpm sample RUN --times tuned"
+            )
         timesteps = self.schedule.get("timesteps", 100)
         if self.sampling.steps is not None and self.sampling.steps > timesteps:
             raise ValueError(

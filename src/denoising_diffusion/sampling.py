@@ -45,7 +45,8 @@ def sample(
         model: what is sampled.
         num: how many samples, at least 1.
         sampler: see `samplers`; options of its own are bound with functools.partial.
-        times: where it walks; from T to 0 by single steps without them.
+        times: where it walks; from T to 0 by single steps without them. Where they begin below T,
+            noise of that time stands for x.
         denoise: (x, t) -> x_start; without one the model's own, cut to its range if it knows one.
         seed: sample i of a seed is the same in any batch and on any device; None takes a seed from
             torch's global generator.
@@ -58,27 +59,33 @@ def sample(
         denoise = clipped(model.denoise, *model.clip) if model.clip else model.denoise
     if times is None:
         times = range(model.num_timesteps, -1, -1)
-    x, noise = start(model, num, seed, first)
+    x, noise = start(model, num, seed, first, times[0] if len(times) else None)
     return sampler(denoise, model.schedule, x, times, randn_like=noise)
 
 
 @checked
 def start(
-    d: GaussianDiffusion, num: Annotated[int, 1, STREAMS], seed: int | None, first: int = 0
+    d: GaussianDiffusion,
+    num: Annotated[int, 1, STREAMS],
+    seed: int | None,
+    first: int = 0,
+    t: float | None = None,
 ) -> tuple[Tensor, SampleNoise]:
-    """x_T of samples first .. first + num - 1 of this seed, and the source of their later noise.
+    """x_t of samples first .. first + num - 1 of this seed, and the source of their later noise.
 
-    x_T is (num, *data_shape), scaled by sigma_T, on the model's device.
+    x_t is (num, *data_shape), noise alone, scaled by sigma_t, on the model's device; t is T unless
+    another time is given, at which noise should drown the data.
 
     Raises:
-        ValueError: num below 1, first below 0, or more than 2³² samples.
+        ValueError: num below 1, first below 0, more than 2³² samples, or t outside [0, T].
     """
     integer("first", first, 0, STREAMS - num)
+    sigma = d.schedule.sigma[-1] if t is None else d.schedule(t)[1]
     noise = SampleNoise(base_seed(seed), range(first, first + num))
     parameter = next(d.parameters(), torch.empty(0))
     dtype = torch.promote_types(parameter.dtype, torch.float32)
     like = torch.empty(num, *d.data_shape, dtype=dtype, device=parameter.device)
-    return d.schedule.sigma[-1].item() * noise(like), noise
+    return sigma.item() * noise(like), noise
 
 
 @checked

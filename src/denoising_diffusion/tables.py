@@ -80,7 +80,18 @@ TABLES: dict[str, dict[str, Target]] = {
         "ddpm": "samplers.ddpm:ddpm",
         "ddim": "samplers.ddim:ddim",
         "heun": "samplers.heun:heun",
+        "dpmpp-2m": "samplers.dpm_solver:dpmpp_2m",
+        "dpmpp-3m": "samplers.dpm_solver:dpmpp_3m",
+        "dpmpp-sde-2m": "samplers.dpm_solver:dpmpp_sde_2m",
+        "unipc": "samplers.unipc:unipc",
         "consistency": "samplers.consistency:consistency",
+    },
+    # (schedule, num_steps, **options) -> falling times
+    "grid": {
+        "uniform": "samplers.grids:uniform_grid",
+        "trailing": "samplers.grids:uniform_grid",
+        "log-snr": "samplers.grids:log_snr_grid",
+        "karras": "samplers.grids:karras_grid",
     },
     # (denoise, schedule, observation, operator, *, noise, **options) -> a denoiser that agrees
     "method": {

@@ -169,6 +169,20 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Tune:
+    """Find the times at which a number of steps does best, for ddpm sample RUN --times tuned."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The run folder; the times go to RUN/grids."""
+    sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
+    """How samples are drawn; --num, up to 256, are fitted."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Score a run, samples in an .npz file, or a folder of pictures that anything made."""
 
@@ -233,6 +247,7 @@ COMMANDS: dict[str, type[Any]] = {
     "train": Train,
     "distill": Distill,
     "resume": Resume,
+    "tune": Tune,
     "sample": Sample,
     "evaluate": Evaluate,
     "recipes": Recipes,

@@ -17,6 +17,7 @@ from denoising_diffusion.cli.arguments import (
     Sample,
     Settings,
     Train,
+    Tune,
 )
 from denoising_diffusion.cli.describe import info, recipes
 from denoising_diffusion.cli.draw import draw
@@ -43,6 +44,8 @@ def run(command: object) -> None:
             _distill(command)
         case Resume():
             _resume(command)
+        case Tune():
+            _tune(command)
         case Sample():
             draw(command)
         case Evaluate():
@@ -125,6 +128,16 @@ def _distill(command: Distill) -> None:
         say=say,
     )
     _print_result(result.table, result.files)
+
+
+def _tune(command: Tune) -> None:
+    from denoising_diffusion.run.build import pick_device
+    from denoising_diffusion.run.tune import tune
+
+    found = tune(Run(command.run), command.sampling, pick_device(command.device).type)
+    print("times   distance from the samples of many steps")
+    for name, error in found.errors.items():
+        print(f"{name:<8}{error:.4g}")
 
 
 def _look_ahead(config: RunConfig, out: Path, command: Train) -> None:

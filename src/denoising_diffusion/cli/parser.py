@@ -14,7 +14,7 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff, subcommand
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from denoising_diffusion.checks import one_of
-from denoising_diffusion.cli.arguments import COMMANDS, Evaluate, Sample, Settings, Train
+from denoising_diffusion.cli.arguments import COMMANDS, Evaluate, Sample, Settings, Train, Tune
 from denoising_diffusion.config import Sampling, TrainingConfig
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
@@ -79,23 +79,23 @@ def _value(arguments: list[str], option: str) -> Path | None:
 
 def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
     """The command parsed again, with what the run draws by itself in place of our defaults."""
-    if not isinstance(command, Sample | Evaluate):
+    if not isinstance(command, Sample | Evaluate | Tune):
         return command
     for option, value in zip(rest, [*rest[1:], "--"], strict=True):
         if option == "--label" and value.startswith("--"):
             raise ValueError("--label takes one name or more, got none")
-    run = Run(command.run if isinstance(command, Sample) else command.source)
+    run = Run(command.source if isinstance(command, Evaluate) else command.run)
     if run.exists:
         own = replace(run.config.sampling, num=None)
         command = _cli(type(command), name, rest, _default(command, own))
-    if command.raw_weights:
+    if not isinstance(command, Tune) and command.raw_weights:
         return replace(command, sampling=replace(command.sampling, average="raw"))
     return command
 
 
-def _default(command: Sample | Evaluate, sampling: Sampling) -> Any:
-    if isinstance(command, Sample):
-        return Sample(run=tyro.MISSING, sampling=sampling)
+def _default(command: Sample | Evaluate | Tune, sampling: Sampling) -> Any:
+    if isinstance(command, Sample | Tune):
+        return type(command)(run=tyro.MISSING, sampling=sampling)
     return Evaluate(source=tyro.MISSING, sampling=sampling)
 
 

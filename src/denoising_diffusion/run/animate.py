@@ -11,7 +11,7 @@ from denoising_diffusion.report import thin
 from denoising_diffusion.run.draw import walk
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
-from denoising_diffusion.run.request import names_of
+from denoising_diffusion.run.request import names_of, times_of
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.sampling import start
 
@@ -35,8 +35,9 @@ def walked(
     run: Run, model: GaussianDiffusion, wish: Sampling, given: Given | None = None
 ) -> Iterator[Step]:
     """The states of all samples of a completed request, from noise on."""
-    x, _ = start(model, wish.num or 0, wish.seed)
-    return states(x, float(model.num_timesteps), walk(run, model, wish, given=given))
+    first = float(times_of(run, model.schedule, wish)[0])
+    x, _ = start(model, wish.num or 0, wish.seed, t=first)
+    return states(x, first, walk(run, model, wish, given=given))
 
 
 def frames_of(

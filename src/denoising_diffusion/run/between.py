@@ -19,8 +19,8 @@ from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.guided import guided, in_range, snapshot
-from denoising_diffusion.run.request import completed
-from denoising_diffusion.samplers import last, time_grid
+from denoising_diffusion.run.request import completed, times_of
+from denoising_diffusion.samplers import last
 from denoising_diffusion.sampling import start
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _between(
     run: Run, model: GaussianDiffusion, wish: Sampling, ends: list[End], shares: Tensor
 ) -> Tensor:
     sampler: Any = tables.resolve("sampler", wish.sampler)
-    times = time_grid(model.num_timesteps, wish.steps or model.num_timesteps)
+    times = times_of(run, model.schedule, wish)
     down = sorted({*times, 1} - {0}, reverse=True)
     alpha = model.schedule.alpha[1].item()
     weak = None if wish.autoguidance == 1 else snapshot(run, model)
@@ -110,7 +110,7 @@ def _between(
         return in_range(guided(model, wish, labels, weak), wish, model.clip)
 
     def encoded(end: End) -> Tensor:
-        noise, _ = start(model, 1, end.seed or 0)
+        noise, _ = start(model, 1, end.seed or 0, t=times[0])
         if end.picture is None:
             return noise
         x = alpha * end.picture.to(noise)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import distributed, tables
-from denoising_diffusion.config import Sampling
+from denoising_diffusion.config import TUNED, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import (
     as_npz,
@@ -27,10 +27,11 @@ from denoising_diffusion.progress import progress
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import RAW, Run, weights_prefix
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.grids import stored_times
 from denoising_diffusion.run.guided import guided, in_range, snapshot
 from denoising_diffusion.run.pieces import parts_of, piece, prepare_parts, read_piece
-from denoising_diffusion.run.request import labels_of, names_of
-from denoising_diffusion.samplers import Step, time_grid
+from denoising_diffusion.run.request import labels_of, names_of, times_of
+from denoising_diffusion.samplers import Step
 from denoising_diffusion.sampling import sample
 
 
@@ -43,7 +44,7 @@ def walk(
     given: Given | None = None,
 ) -> Iterator[Step]:
     """The steps of samples first .. first + num - 1 of a completed request, in model space."""
-    assert wish.num is not None and wish.steps is not None
+    assert wish.num is not None
     num = wish.num - first if num is None else num
     labels = labels_of(run, wish, given)
     weak = None if wish.autoguidance == 1 else snapshot(run, model)
@@ -62,7 +63,7 @@ def walk(
     sampler = tables.resolve("sampler", wish.sampler)
     sampler = sampler if wish.eta is None else partial(sampler, eta=wish.eta)
     sampler = sampler if given is None else given.sampler(sampler)
-    times, seed = time_grid(model.num_timesteps, wish.steps), wish.seed
+    times, seed = times_of(run, model.schedule, wish), wish.seed
     return sample(
         model, num, sampler=sampler, times=times, denoise=at_precision, seed=seed, first=first
     )
@@ -119,6 +120,7 @@ def origin(
         "request": asdict(wish) | {"label": None if labels is None else labels.tolist()},
         "clip": json.loads(json.dumps(model.clip)),
         "precision": run.config.training.precision,
+        **({"grid": stored_times(run, wish)} if wish.times == TUNED else {}),
         **({} if given is None else given.origin),
     }
 

@@ -239,6 +239,11 @@ class Run:
         file = self.model_file if self._takes_model(average) else self.checkpoint_file
         return self._notes(file).get("step")
 
+    def weights_of(self, average: str) -> str:
+        """The name of these weights, and the SHA-256 of the file that they are in."""
+        file = self.model_file if self._takes_model(average) else self.checkpoint_file
+        return f"{average} {self._notes(file).get('sha256')}"
+
     def _takes_model(self, average: str) -> bool:
         return average == self.average_name(None) and self.finished
 

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import tables
-from denoising_diffusion.config import NONE, Sampling
+from denoising_diffusion.config import NONE, TUNED, Sampling
 from denoising_diffusion.guidance import is_within
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
+from denoising_diffusion.run.grids import stored_times
 from denoising_diffusion.samplers import last, time_grid
+from denoising_diffusion.schedule import Schedule
 
 
 def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
@@ -45,6 +47,8 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
         eta=eta,
     )
     full = _guidance(run, full)
+    if full.times == TUNED:
+        stored_times(run, full)
     if run.config.factor is not None and run.kind.num_classes and not full.label:
         full = replace(full, label=(NONE,))  # nobody says what the pictures show
     run.kind.label_rows(full.label, 1)
@@ -93,6 +97,13 @@ def _check_unlabelled(run: Run, wish: Sampling) -> None:
         )
 
 
+def times_of(run: Run, schedule: Schedule, wish: Sampling) -> list[float]:
+    """The times that a completed request visits."""
+    if wish.times == TUNED:
+        return stored_times(run, wish)
+    return tables.bound("grid", wish.times)(schedule, wish.steps or schedule.num_timesteps)
+
+
 def evaluations(run: Run, wish: Sampling) -> int:
     """Rows that the network evaluates per sample of a completed request; a guided one is two.
 
@@ -110,8 +121,16 @@ def evaluations(run: Run, wish: Sampling) -> int:
 
     sampler = tables.resolve("sampler", wish.sampler)
     options = {} if wish.eta is None else {"eta": wish.eta}
-    times = time_grid(schedule.num_timesteps, wish.steps or schedule.num_timesteps)
-    last(sampler(denoise, schedule, x, times, randn_like=torch.zeros_like, **options))
+    last(
+        sampler(
+            denoise,
+            schedule,
+            x,
+            times_of(run, schedule, wish),
+            randn_like=torch.zeros_like,
+            **options,
+        )
+    )
     scales = (wish.guidance_scale if _conditional(run) else 1.0, wish.autoguidance)
     if all(scale in (0, 1) for scale in scales):
         return len(asked)
@@ -122,6 +141,8 @@ def evaluations(run: Run, wish: Sampling) -> int:
 def file_name(run: Run, wish: Sampling, given: Given | None = None) -> str:
     """The stem of the default file: all that differs from what the run draws by itself."""
     parts = [wish.sampler, str(wish.steps), f"g{wish.guidance_scale:g}", f"s{wish.seed}"]
+    if wish.times not in ("uniform", "trailing"):
+        parts.append(wish.times)
     if wish.eta:
         parts.append(f"eta{wish.eta:g}")
     if wish.guidance_interval is not None:
