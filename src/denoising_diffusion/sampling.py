@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from denoising_diffusion.checks import Count, checked, integer
+from denoising_diffusion.checks import Count, checked, instance, integer, number
 from denoising_diffusion.diffusion import GaussianDiffusion, check_alike, check_clip
 from denoising_diffusion.guidance import ClassifierFreeGuidance, Denoiser, Limit, clipped
 from denoising_diffusion.samplers import Sampler, Step, ddim, ddpm, last, time_grid
@@ -59,7 +59,9 @@ def sample(
         denoise = clipped(model.denoise, *model.clip) if model.clip else model.denoise
     if times is None:
         times = range(model.num_timesteps, -1, -1)
-    x, noise = start(model, num, seed, first, times[0] if len(times) else None)
+    instance("times", times, list, tuple, range)
+    at = [number("times[0]", t, f"[0, {model.num_timesteps}]") for t in times[:1]]
+    x, noise = start(model, num, seed, first, *at)
     return sampler(denoise, model.schedule, x, times, randn_like=noise)
 
 
