@@ -16,7 +16,7 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind, Scoring
-from denoising_diffusion.metrics.score import table, to_json
+from denoising_diffusion.metrics import Score, table, to_json
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
 from denoising_diffusion.run.draw import draw_file, origin, parts_of, read_samples
@@ -32,11 +32,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores as the lines of a table and as JSON, and the pictures that belong to them, by name."""
+    """Scores, what is noted below them, and the pictures that belong to them, by name."""
 
-    text: str
-    values: dict[str, Any]
+    scores: list[Score]
+    note: dict[str, Any]
     pictures: "Mapping[str, Image]" = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The lines of a table."""
+        return table(self.scores, {k: v for k, v in self.note.items() if v is not None})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """As JSON."""
+        return to_json(self.scores, self.note)
+
+    def kept_in(self, run: Run, origin: Origin) -> None:
+        """Put it behind the other evaluations of a run, made from this."""
+        run.evaluations.add([s._asdict() for s in self.scores], self.note, origin)
 
 
 def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Dataset) -> Path:
@@ -82,6 +96,8 @@ def score(
     of = evaluation_origin(run, model, wish, data, how)
     for name, picture in found.pictures.items():
         run.artefacts.put(score_picture(file, name), as_png(picture), of)
+    # As it was asked: the labels of all samples would be a line as long as they are many.
+    found.kept_in(run, {**of, "request": asdict(wish)})
     return found
 
 
@@ -109,9 +125,7 @@ def score_file(
     single = file.is_dir()
     samples, names = read_folder(kind, data, file) if single else read_samples(kind, file)
     found = kind.scores(samples, names, data, how or Scoring())
-    note = {"num_samples": len(samples), **note}
-    shown = {k: v for k, v in note.items() if v is not None}
-    return Evaluation(table(found.scores, shown), to_json(found.scores, note), found.pictures)
+    return Evaluation(found.scores, {"num_samples": len(samples), **note}, found.pictures)
 
 
 def evaluate_run(
