@@ -172,6 +172,25 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Print the scores of runs as one table; runs that differ by their seed alone are one row.
+
+    ± is the standard deviation over seeds, or half the width of the 95 % interval of a single run.
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
+    """The run folders."""
+    scores: Annotated[tuple[str, ...], arg(metavar="KEY...")] = ()
+    """The scores, by their keys in evaluation.json; all that the runs share without it."""
+    latex: bool = False
+    """As a LaTeX tabular, with the package booktabs."""
+    csv: bool = False
+    """As comma-separated values, with the numbers as exact as they are."""
+    markdown: bool = False
+    """As a Markdown table."""
+
+
+@dataclass(frozen=True)
 class Recipes:
     """List the recipes."""
 
@@ -189,6 +208,7 @@ COMMANDS: dict[str, type[Any]] = {
     "resume": Resume,
     "sample": Sample,
     "evaluate": Evaluate,
+    "table": Table,
     "recipes": Recipes,
     "info": Info,
 }

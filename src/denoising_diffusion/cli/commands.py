@@ -14,9 +14,10 @@ from denoising_diffusion.cli.arguments import (
     Resume,
     Sample,
     Settings,
+    Table,
     Train,
 )
-from denoising_diffusion.cli.describe import info, recipes
+from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
 from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
@@ -43,6 +44,8 @@ def run(command: object) -> None:
             draw(command)
         case Evaluate():
             _evaluate(command)
+        case Table():
+            table(command)
         case Recipes():
             recipes()
         case Info():
