@@ -172,6 +172,35 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Draw samples of two runs from the same noise, side by side, and compare their scores.
+
+    Each run draws in its own way. The interval of a difference is that of pairs: what both owe to
+    the noise cancels.
+    """
+
+    first: Annotated[Positional[Path], arg(metavar="A")]
+    """A run folder."""
+    second: Annotated[Positional[Path], arg(metavar="B")]
+    """Another, of data of the same kind and shape; both are compared with the data of A."""
+    num: Annotated[int | None, arg(metavar="N")] = None
+    """The number of samples of each that are scored; as many as their evaluations took without
+    it."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Sample i of both begins with the same noise."""
+    out: Annotated[Path | None, arg(metavar="PATH")] = None
+    """A .png file; A/samples/compare-B-s0.png without it."""
+    overwrite: bool = False
+    """Replace a file that exists."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the networks run."""
+
+
+@dataclass(frozen=True)
 class Table:
     """Print the scores of runs as one table; runs that differ by their seed alone are one row.
 
@@ -208,6 +237,7 @@ COMMANDS: dict[str, type[Any]] = {
     "resume": Resume,
     "sample": Sample,
     "evaluate": Evaluate,
+    "compare": Compare,
     "table": Table,
     "recipes": Recipes,
     "info": Info,

@@ -8,6 +8,7 @@ from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
+    Compare,
     Evaluate,
     Info,
     Recipes,
@@ -44,6 +45,8 @@ def run(command: object) -> None:
             draw(command)
         case Evaluate():
             _evaluate(command)
+        case Compare():
+            _compare(command)
         case Table():
             table(command)
         case Recipes():
@@ -170,6 +173,25 @@ def _evaluate(command: Evaluate) -> None:
         )
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
+
+
+def _compare(command: Compare) -> None:
+    from denoising_diffusion.metrics import table, to_json
+    from denoising_diffusion.run.compare import compare_runs
+
+    runs = Run(command.first), Run(command.second)
+    found = compare_runs(
+        *runs,
+        num=command.num,
+        seed=command.seed,
+        out=command.out,
+        overwrite=command.overwrite,
+        device=command.device,
+    )
+    if command.json:
+        print(json.dumps(to_json(found.scores, found.note)))
+    else:
+        _print_result(table(found.scores, found.note), [found.picture])
 
 
 def _data(data: str | None, source: Path) -> dict[str, Any] | None:
