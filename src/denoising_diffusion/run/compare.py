@@ -1,5 +1,6 @@
 """Two runs beside one another: samples from the same noise, and differences of scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def _difference(a: Moved, b: Moved) -> Score:
     return Score(f"{key}.difference", f"{title}, A - B", found.value, found.interval, both, form)
 
 
-def _drawn(a: Run, b: Run, sets: "list[tuple[Tensor, Names]]") -> bytes:
+def _drawn(a: Run, b: Run, sets: Sequence[tuple[Tensor, Names]]) -> bytes:
     a.kind.show_behind(a.data)
     count = a.kind.default_num()
     pictures = [a.kind.picture(x[:count], names and names[:count]) for x, names in sets]

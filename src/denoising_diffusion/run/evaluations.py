@@ -75,19 +75,15 @@ class Evaluations:
     def _entry(self, number: int, line: bytes) -> Entry:
         try:
             value = json.loads(line)
-            entry = Entry(value["scores"], value["note"], value["from"], value["version"])
+            found = [value[key] for key in ("scores", "note", "from", "version")]
+            right = list(map(type, found)) == [list, dict, dict, str] and all(
+                map(_is_score, found[0])
+            )
         except (ValueError, RecursionError, TypeError, KeyError):
-            entry = None
-        if entry is None or not _well_formed(entry):
+            found, right = [], False
+        if not right:
             raise ValueError(f"{self.file} is damaged in line {number}")
-        return entry
-
-
-def _well_formed(entry: Entry) -> bool:
-    scores, note, origin, version = entry
-    if not (isinstance(scores, list) and isinstance(note, dict) and isinstance(origin, dict)):
-        return False
-    return isinstance(version, str) and all(map(_is_score, scores))
+        return Entry(*found)
 
 
 def _is_score(score: object) -> bool:

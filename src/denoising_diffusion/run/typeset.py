@@ -11,8 +11,14 @@ SPREAD = (
     "± is the standard deviation over seeds where there are several runs, and half the width of "
     "the 95 % interval of a single run."
 )
-_NAMES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_NAMES |= {c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "–": "--"}
+_NAMES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+}
 
 
 def as_text(rows: Sequence[Row]) -> str:
