@@ -8,6 +8,7 @@ from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
+    Compare,
     Distill,
     Evaluate,
     Info,
@@ -16,10 +17,11 @@ from denoising_diffusion.cli.arguments import (
     Resume,
     Sample,
     Settings,
+    Table,
     Train,
     Tune,
 )
-from denoising_diffusion.cli.describe import info, recipes
+from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
 from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
@@ -50,6 +52,10 @@ def run(command: object) -> None:
             draw(command)
         case Evaluate():
             _evaluate(command)
+        case Compare():
+            _compare(command)
+        case Table():
+            table(command)
         case Recipes():
             recipes()
         case Info():
@@ -210,6 +216,25 @@ def _report(command: Report) -> None:
     runs = [Run(path) for path in command.runs]
     file = report_runs(runs, command.out, device=command.device, overwrite=command.overwrite)
     print(file)
+
+
+def _compare(command: Compare) -> None:
+    from denoising_diffusion.metrics import table, to_json
+    from denoising_diffusion.run.compare import compare_runs
+
+    runs = Run(command.first), Run(command.second)
+    found = compare_runs(
+        *runs,
+        num=command.num,
+        seed=command.seed,
+        out=command.out,
+        overwrite=command.overwrite,
+        device=command.device,
+    )
+    if command.json:
+        print(json.dumps(to_json(found.scores, found.note)))
+    else:
+        _print_result(table(found.scores, found.note), [found.picture])
 
 
 def _data(data: str | None, source: Path) -> dict[str, Any] | None:

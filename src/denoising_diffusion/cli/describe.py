@@ -1,10 +1,13 @@
 """What commands print that only describe; none of it needs torch."""
 
 from denoising_diffusion import tables
+from denoising_diffusion.cli.arguments import Table
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
+from denoising_diffusion.run import typeset
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.summary import summary
 
 
 def recipes() -> None:
@@ -77,3 +80,13 @@ def info(run: Run) -> None:
     if run.evaluated:
         print()
         print(run.read_table())
+
+
+def table(command: Table) -> None:
+    """Print the scores of runs side by side."""
+    forms = {"latex": typeset.as_latex, "csv": typeset.as_csv, "markdown": typeset.as_markdown}
+    asked = [form for name, form in forms.items() if getattr(command, name)]
+    if len(asked) > 1:
+        raise ValueError("--latex, --csv and --markdown exclude each other")
+    form = asked[0] if asked else typeset.as_text
+    print(form(summary(map(Run, command.runs), command.scores)))

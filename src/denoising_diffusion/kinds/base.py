@@ -16,6 +16,7 @@ from denoising_diffusion.data import Dataset, whole
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.metrics import Score
+from denoising_diffusion.metrics.influence import Influence
 from denoising_diffusion.samplers import Step
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ class Shown(NamedTuple):
 
     num: int
     labels: tuple[str, ...]
+
+
+class Moved(NamedTuple):
+    """A score, and how each sample moves it."""
+
+    score: Score
+    by: Influence
 
 
 class Kind(ABC):
@@ -211,6 +219,13 @@ class Kind(ABC):
         Raises:
             ValueError: samples that cannot be compared with the data.
         """
+
+    def influences(self, samples: Tensor, names: Names, data: Dataset) -> list[Moved]:
+        """Those of the scores of which it is known how each sample moves them.
+
+        Of distances it is the plain one of all samples; classifiers are those of seed 0.
+        """
+        return []
 
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]

@@ -11,8 +11,9 @@ from denoising_diffusion.checks import finite
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.dequantisation import grey_levels
 from denoising_diffusion.kinds.arranged import arranged, paired
-from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
+from denoising_diffusion.kinds.base import Judgement, Kind, Moved, Names, Scoring, Shown
 from denoising_diffusion.kinds.image_scores import image_scores
+from denoising_diffusion.kinds.influences import of_images
 from denoising_diffusion.report import grid_frames, image_grid, thin, to_uint8
 from denoising_diffusion.samplers import Step
 
@@ -91,6 +92,9 @@ class Images(Kind):
         finite("samples", samples, "n", *data.shape)
         self.check(data, len(samples))
         return image_scores(samples, names, data, how)
+
+    def influences(self, samples: Tensor, names: Names, data: Dataset) -> list[Moved]:
+        return of_images(samples, names, data)
 
     def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> "Image":
         images = to_uint8(columns.flatten(0, 1))

@@ -14,7 +14,8 @@ from denoising_diffusion.config import NONE, Facts
 from denoising_diffusion.data import Curve, Dataset, whole
 from denoising_diffusion.data.patterns import curves_of
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown, square
+from denoising_diffusion.kinds.base import Judgement, Kind, Moved, Names, Scoring, Shown, square
+from denoising_diffusion.kinds.influences import of_points
 from denoising_diffusion.kinds.point_scores import point_scores
 from denoising_diffusion.metrics import mean_curve_distance
 from denoising_diffusion.metrics.points import closest_on_curve
@@ -188,6 +189,9 @@ class Points(Kind):
         finite("samples", samples, "n", *data.shape)
         self.check(data, len(samples))
         return point_scores(samples, names, data)
+
+    def influences(self, samples: Tensor, names: Names, data: Dataset) -> list[Moved]:
+        return of_points(samples, names, data)
 
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]

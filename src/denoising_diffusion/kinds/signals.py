@@ -11,7 +11,8 @@ from denoising_diffusion.checks import finite
 from denoising_diffusion.config import NONE
 from denoising_diffusion.data import Dataset, whole
 from denoising_diffusion.data.rows import first
-from denoising_diffusion.kinds.base import Judgement, Kind, Names, Scoring, Shown
+from denoising_diffusion.kinds.base import Judgement, Kind, Moved, Names, Scoring, Shown
+from denoising_diffusion.kinds.influences import of_signals
 from denoising_diffusion.metrics import Score
 from denoising_diffusion.report import plot_lines, thin
 from denoising_diffusion.samplers import Step
@@ -107,6 +108,9 @@ class Signals(Kind):
         ]
         return Judgement([_mean(list(parts.values())), *named])
 
+    def influences(self, samples: Tensor, names: Names, data: Dataset) -> list[Moved]:
+        return of_signals(samples, names, data, power_spectra)
+
 
 def _drawn(panels: list[tuple[str, Tensor]]) -> "Image":
     return plot_lines(panels, columns=min(2, len(panels)))
@@ -114,7 +118,12 @@ def _drawn(panels: list[tuple[str, Tensor]]) -> "Image":
 
 def power_spectrum(x: Tensor) -> Tensor:
     """The mean over signals (n, c, length) of |DFT|² / length: (c, length // 2 + 1) float64."""
-    return torch.fft.rfft(x.double()).abs().square().mean(0) / x.shape[-1]
+    return power_spectra(x).mean(0)
+
+
+def power_spectra(x: Tensor) -> Tensor:
+    """|DFT|² / length of signals (n, c, length): (n, c, length // 2 + 1) float64."""
+    return torch.fft.rfft(x.double()).abs().square() / x.shape[-1]
 
 
 def spectrum_error(x: Tensor, reference: Tensor) -> float:

@@ -76,6 +76,18 @@ def sliced_wasserstein(x: Tensor, y: Tensor, *, lines: Tensor | None = None) -> 
     """
     x, y = _pair(x, y)
     lines = directions(x.shape[1]) if lines is None else rows("lines", lines, x.shape[1]).double()
+    distance, *potentials = sliced_potentials(x, y, lines)
+    variance = sum(float(p.var(correction=0)) / len(p) for p in potentials)
+    return Sliced(distance, 1.96 * variance**0.5)
+
+
+def sliced_potentials(x: Tensor, y: Tensor, lines: Tensor) -> tuple[float, Tensor, Tensor]:
+    """The distance, and its derivative by the weight of every row of x, (n,), and of y, (m,).
+
+    The derivatives are known up to a constant. Arguments and errors are those of
+    `sliced_wasserstein`.
+    """
+    x, y = _pair(x, y)
     distance, potential = 0.0, torch.zeros(len(x) + len(y), dtype=torch.float64)
     for order, sloped, values in _lines(x, y, lines):
         distance += float(values.sum()) / len(lines)
@@ -83,8 +95,8 @@ def sliced_wasserstein(x: Tensor, y: Tensor, *, lines: Tensor | None = None) -> 
         later = torch.cat([sloped.flip(0).cumsum(0).flip(0), torch.zeros(1, sloped.shape[1])])
         placed = torch.zeros_like(later).scatter_(0, order, later)
         potential += placed.sum(1) / len(lines)
-    variance = sum(float(p.var(correction=0)) / len(p) for p in potential.split([len(x), len(y)]))
-    return Sliced(distance, 1.96 * variance**0.5)
+    phi, psi = potential.split([len(x), len(y)])
+    return distance, phi, psi
 
 
 def _lines(x: Tensor, y: Tensor, lines: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -1,5 +1,6 @@
 """Pictures: grids of images, clouds of points, counts of classes, curves of loss, animations."""
 
+from denoising_diffusion.report.beside import beside as beside
 from denoising_diffusion.report.canvas import Canvas as Canvas
 from denoising_diffusion.report.canvas import side_by_side as side_by_side
 from denoising_diffusion.report.confusion import plot_confusion as plot_confusion

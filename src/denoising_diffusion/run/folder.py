@@ -20,6 +20,7 @@ from denoising_diffusion.files import (
     write_tensors,
 )
 from denoising_diffusion.run.artefacts import Artefacts, Origin
+from denoising_diffusion.run.evaluations import Evaluations
 from denoising_diffusion.run.history import History
 from denoising_diffusion.strict_json import first_difference, read_config, to_json
 
@@ -54,6 +55,7 @@ class Run:
         self.evaluation_file = self.path / "evaluation.json"
         self.table_file = self.path / "evaluation.txt"
         self.report_file = self.path / "report.html"
+        self.evaluations = Evaluations(self.path / "evaluations.jsonl")
         self.samples = self.path / "samples"
 
     @property

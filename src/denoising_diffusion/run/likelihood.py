@@ -18,9 +18,9 @@ from denoising_diffusion.guidance import Denoiser, bound
 from denoising_diffusion.kinds import Scoring
 from denoising_diffusion.likelihood import STEPS, ode_log_likelihood
 from denoising_diffusion.metrics import Score
-from denoising_diffusion.metrics.score import table, to_json
 from denoising_diffusion.progress import progress
 from denoising_diffusion.run.build import count_parameters
+from denoising_diffusion.run.draw import weights_of
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.prepare import load_data
 from denoising_diffusion.run.score import Evaluation
@@ -76,7 +76,11 @@ def evaluate_likelihood(
     levels = run.kind.levels(torch.cat([x for x, *_ in rows]))
     start = _start(model, levels)
     asked = [_asked(run, model, part, levels, start, wish.seed + i) for i, part in enumerate(rows)]
-    return _told(run, model, asked, levels, start)
+    found = _told(run, model, asked, levels, start)
+    request = {"num": num, "seed": wish.seed, "average": run.average_name(wish.average)}
+    of = {"likelihood": request, "data": compared.fingerprint}
+    found.kept_in(run, {**weights_of(run, model, wish.average), **of})
+    return found
 
 
 def _check_wish(run: Run, wish: Sampling) -> None:
@@ -197,9 +201,7 @@ def _told(
         "bound_terms": model.num_timesteps,
         "parameters": count_parameters(model) or run.facts.parameters,
     }
-    return Evaluation(
-        table(scores, {k: v for k, v in note.items() if v is not None}), to_json(scores, note)
-    )
+    return Evaluation(scores, note)
 
 
 def _mean(bits: Tensor) -> tuple[float, float]:

@@ -16,8 +16,8 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind, Scoring
+from denoising_diffusion.metrics import Score, table, to_json
 from denoising_diffusion.metrics.reference import reference_of
-from denoising_diffusion.metrics.score import table, to_json
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
 from denoising_diffusion.run.draw import draw_file, origin, parts_of, read_samples
@@ -33,11 +33,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores as the lines of a table and as JSON, and the pictures that belong to them, by name."""
+    """Scores, what is noted below them, and the pictures that belong to them, by name."""
 
-    text: str
-    values: dict[str, Any]
+    scores: list[Score]
+    note: dict[str, Any]
     pictures: "Mapping[str, Image]" = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The lines of a table."""
+        return table(self.scores, {k: v for k, v in self.note.items() if v is not None})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """As JSON."""
+        return to_json(self.scores, self.note)
+
+    def kept_in(self, run: Run, origin: Origin) -> None:
+        """Put it behind the other evaluations of a run, made from this."""
+        run.evaluations.add([s._asdict() for s in self.scores], self.note, origin)
 
 
 def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Dataset) -> Path:
@@ -83,6 +97,8 @@ def score(
     of = evaluation_origin(run, model, wish, data, how)
     for name, picture in found.pictures.items():
         run.artefacts.put(score_picture(file, name, how), as_png(picture), of)
+    # As it was asked: the labels of all samples would be a line as long as they are many.
+    found.kept_in(run, {**of, "request": asdict(wish)})
     return found
 
 
@@ -118,9 +134,7 @@ def score_file(
     how = how or Scoring()
     found = kind.scores(samples, names, how.of(data), how)
     seen = {"judge": found.judge, "against": _against(how.of(data))}
-    note = {"num_samples": len(samples), **seen, **note}
-    shown = {k: v for k, v in note.items() if v is not None}
-    return Evaluation(table(found.scores, shown), to_json(found.scores, note), found.pictures)
+    return Evaluation(found.scores, {"num_samples": len(samples), **seen, **note}, found.pictures)
 
 
 def _against(data: Dataset) -> str:

@@ -87,15 +87,15 @@ def sample_run(
     check_room(run.facts.shape, wish.num or 0)
     if outputs.gif is not None and (wish.num or 0) > MOST_ANIMATED:
         raise ValueError(f"--gif takes --num of at most {MOST_ANIMATED}, got {wish.num}")
-    _check_suffix(outputs.out, run.kind.suffixes)
-    _check_suffix(outputs.gif, (".gif",))
+    check_suffix(outputs.out, run.kind.suffixes)
+    check_suffix(outputs.gif, (".gif",))
     model = run.model(wish.average, device)
     of = origin(run, model, wish, given)
-    out = outputs.out or _free(run, run.samples / f"{file_name(run, wish, given)}.png", of)
+    out = outputs.out or free(run, run.samples / f"{file_name(run, wish, given)}.png", of)
     wanted = {out: of}
     if outputs.gif is not None:
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
-    with _to_make(run, wanted, outputs.overwrite) as missing:
+    with to_make(run, wanted, outputs.overwrite) as missing:
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
             frames = frames_of(run, model, wish, outputs.gif_of, given)
@@ -126,7 +126,7 @@ def _show_behind(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def _to_make(run: Run, wanted: Mapping[Path, Origin], overwrite: bool) -> Generator[list[Path]]:
+def to_make(run: Run, wanted: Mapping[Path, Origin], overwrite: bool) -> Generator[list[Path]]:
     """Those of these files that must be made, while no other command writes them.
 
     Raises:
@@ -147,7 +147,7 @@ def _to_make(run: Run, wanted: Mapping[Path, Origin], overwrite: bool) -> Genera
         yield distributed.broadcast_object(missing)
 
 
-def _free(run: Run, path: Path, of: Origin) -> Path:
+def free(run: Run, path: Path, of: Origin) -> Path:
     """The path, or the first with a number behind it where nothing else lies."""
     number, found = 1, path
     while found.exists() and not run.artefacts.current(found, of):
@@ -156,7 +156,8 @@ def _free(run: Run, path: Path, of: Origin) -> Path:
     return distributed.broadcast_object(found)
 
 
-def _check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
+def check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file of another suffix than these."""
     if path is not None and path.suffix not in suffixes:
         raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
 
@@ -168,7 +169,7 @@ def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
     kind = "grid" if outputs.grid else outputs.strip or "between"
     stem = f"{kind}-s{wish.seed}"
-    _check_suffix(outputs.out, (".png",))
+    check_suffix(outputs.out, (".png",))
     if outputs.strip == "forward":
         of, draw_it = _forward_strip(run, wish)
     elif outputs.between is not None:
@@ -177,8 +178,8 @@ def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
         names = wish.label or run.facts.class_names[: None if outputs.grid else 1]
         of, draw_it = _guidance_grid(run, replace(wish, label=tuple(names)), device)
     of["picture"] = kind
-    out = outputs.out or _free(run, run.samples / f"{stem}.png", of)
-    with _to_make(run, {out: of}, outputs.overwrite) as missing:
+    out = outputs.out or free(run, run.samples / f"{stem}.png", of)
+    with to_make(run, {out: of}, outputs.overwrite) as missing:
         if missing and distributed.is_main():
             run.artefacts.put(out, as_png(draw_it()), of)
     return Drawn([out], missing)
