@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from denoising_diffusion.cli.looking import Compare, Device, Info, Recipes, Report, Table
 from denoising_diffusion.config import Problem, RunConfig, Sampling, TrainingConfig
 
 _GRID = "label×guidance"
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)
@@ -208,83 +208,6 @@ class Evaluate:
     the reference judges MNIST and Fashion-MNIST, and one classifier other pictures."""
     json: bool = False
     """Print one JSON object and nothing else."""
-    threads: Annotated[int | None, arg(metavar="N")] = None
-    """CPU threads."""
-    device: Device = "auto"
-    """Where the network runs."""
-
-
-@dataclass(frozen=True)
-class Compare:
-    """Draw samples of two runs from the same noise, side by side, and compare their scores.
-
-    Each run draws in its own way. The interval of a difference is that of pairs: what both owe to
-    the noise cancels.
-    """
-
-    first: Annotated[Positional[Path], arg(metavar="A")]
-    """A run folder."""
-    second: Annotated[Positional[Path], arg(metavar="B")]
-    """Another, of data of the same kind and shape; both are compared with the data of A."""
-    num: Annotated[int | None, arg(metavar="N")] = None
-    """The number of samples of each that are scored; as many as their evaluations took without
-    it."""
-    seed: Annotated[int, arg(metavar="N")] = 0
-    """Sample i of both begins with the same noise."""
-    out: Annotated[Path | None, arg(metavar="PATH")] = None
-    """A .png file; A/samples/compare-B-s0.png without it."""
-    overwrite: bool = False
-    """Replace a file that exists."""
-    json: bool = False
-    """Print one JSON object and nothing else."""
-    threads: Annotated[int | None, arg(metavar="N")] = None
-    """CPU threads."""
-    device: Device = "auto"
-    """Where the networks run."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Print the scores of runs as one table; runs that differ by their seed alone are one row.
-
-    ± is the standard deviation over seeds, or half the width of the 95 % interval of a single run.
-    """
-
-    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
-    """The run folders."""
-    scores: Annotated[tuple[str, ...], arg(metavar="KEY...")] = ()
-    """The scores, by their keys in evaluation.json; all that the runs share without it."""
-    latex: bool = False
-    """As a LaTeX tabular, with the package booktabs."""
-    csv: bool = False
-    """As comma-separated values, with the numbers as exact as they are."""
-    markdown: bool = False
-    """As a Markdown table."""
-
-
-@dataclass(frozen=True)
-class Recipes:
-    """List the recipes."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """Describe a run."""
-
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """The run folder."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Write one page of HTML about a run, or about several side by side."""
-
-    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
-    """The run folders."""
-    out: Annotated[Path | None, arg(metavar="FILE.html")] = None
-    """The file; RUN/report.html without it."""
-    overwrite: bool = False
-    """Replace a file that exists."""
     threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
     device: Device = "auto"

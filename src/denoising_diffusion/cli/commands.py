@@ -8,21 +8,17 @@ from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
-    Compare,
     Distill,
     Evaluate,
-    Info,
-    Recipes,
-    Report,
     Resume,
     Sample,
     Settings,
-    Table,
     Train,
     Tune,
 )
 from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
+from denoising_diffusion.cli.looking import Compare, Info, Recipes, Report, Table
 from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
 from denoising_diffusion.recipes import RECIPES

@@ -1,7 +1,7 @@
 """What commands print that only describe; none of it needs torch."""
 
 from denoising_diffusion import tables
-from denoising_diffusion.cli.arguments import Table
+from denoising_diffusion.cli.looking import Table
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.files import read_notes
 from denoising_diffusion.recipes import RECIPES
