@@ -22,6 +22,7 @@ TABLES: dict[str, dict[str, Target]] = {
     # (data_shape, num_timesteps, num_classes, **options) -> a network
     "network": {
         "unet": "nn.unet:UNet.for_data",
+        "film-unet": "nn.film_unet:FiLMUNet.for_data",
         "mlp": "nn.mlp:MLP.for_data",
         "super-resolution": "nn.super_resolution:SuperResolution.for_data",
     },

@@ -1,0 +1,215 @@
+"""A U-Net of pre-activation blocks that the embedding scales and shifts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self, TypedDict, Unpack
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denoising_diffusion.checks import Count, Share, Sizes, checked, sizes, tensor
+from denoising_diffusion.nn._checks import check_data, divides
+from denoising_diffusion.nn.chain import Conditional
+from denoising_diffusion.nn.embedding import TimeEmbedding
+from denoising_diffusion.nn.unet import UNet
+
+
+class FiLMUNetOptions(TypedDict, total=False):
+    """Options of `FiLMUNet.for_data`, described at `FiLMUNet`."""
+
+    model_channels: int
+    channel_multipliers: tuple[int, ...]
+    num_blocks_per_level: int
+    middle_blocks: int
+    patch: int
+    block_groups: int
+    dropout: float
+
+
+@checked
+class FiLMBlock(Conditional):
+    """Norm, SiLU, convolution, norm scaled and shifted, SiLU, convolution, added to the input.
+
+    The embedding gives a scale and a shift for each channel of the second norm (Dhariwal & Nichol
+    2021, arXiv:2105.05233, section 3.1). The last convolution begins with zeros, so a new block
+    hands its input on; where the numbers of channels differ, through a 1x1 convolution.
+
+    Args:
+        in_channels, out_channels: channels of the images.
+        emb_channels: width of the embedding.
+        groups: groups of both norms; must divide in_channels and out_channels.
+        dropout: the share of values before the last convolution that are dropped in training.
+
+    Raises:
+        ValueError: groups that do not divide, or a number below 1; when called, x or emb of other
+            shapes.
+        TypeError: arguments of other types.
+    """
+
+    def __init__(
+        self,
+        in_channels: Count,
+        out_channels: Count,
+        emb_channels: Count,
+        groups: int = 8,
+        dropout: Share = 0.0,
+    ) -> None:
+        super().__init__()
+        divides("groups", groups, in_channels, "input channels")
+        divides("groups", groups, out_channels, "output channels")
+        self.norm_1 = nn.GroupNorm(groups, in_channels)
+        self.conv_1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.film = nn.Linear(emb_channels, 2 * out_channels)
+        self.norm_2 = nn.GroupNorm(groups, out_channels)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        same = in_channels == out_channels
+        self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """x (b, in, h, w) and emb (b, emb_channels) -> (b, out, h, w)."""
+        check_data(x, self.conv_1.in_channels, 2)
+        tensor("emb", emb, x.shape[0], self.film.in_features, holds="floats")
+        scale, shift = self.film(F.silu(emb))[..., None, None].chunk(2, dim=1)
+        h = self.norm_2(self.conv_1(F.silu(self.norm_1(x))))
+        h = F.silu(torch.addcmul(shift, h, 1 + scale))
+        return self.skip(x) + self.conv_2(self.dropout(h))
+
+
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights and biases of 0."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+@checked
+class FiLMUNet(UNet):
+    """A U-Net by present practice, for images (b, in_channels, h, w); called as `UNet` is.
+
+    It sees each patch x patch pixels as the channels of one, which leaves the highest resolution
+    to nobody and makes it fast. Level l works at 1/2^(l-1) of what is left of the size, with
+    `FiLMBlock`s on the way down, and as many on the way up, where the state from below and that
+    of the way down stand side by side; the last level is `middle_blocks` of them. The label's
+    embedding is added to the time's.
+
+    A new network answers 0.
+
+    Args:
+        in_channels: channels of the images.
+        model_channels: the unit of channels; block_groups must divide it.
+        num_timesteps: T, the last time.
+        channel_multipliers: channels of each level, in units of model_channels; two at least.
+        num_blocks_per_level: blocks of a level on the way down, and as many on the way up.
+        middle_blocks: blocks of the last level.
+        patch: the side of a patch, in pixels.
+        block_groups: groups of the norms.
+        num_classes: n, for labels 1..n and 0 for none; None for a network without labels.
+        pad: as for `UNet`.
+        dropout: the share of values within each block that are dropped in training.
+        augmentations: as for `UNet`.
+
+    Raises:
+        ValueError: an argument outside these limits; when called, as `UNet`.
+        TypeError: arguments of other types.
+    """
+
+    def __init__(
+        self,
+        in_channels: Count,
+        model_channels: Count,
+        num_timesteps: int,
+        *,
+        channel_multipliers: Sizes = (1, 2),
+        num_blocks_per_level: Count = 2,
+        middle_blocks: Count = 5,
+        patch: Count = 1,
+        block_groups: int = 8,
+        num_classes: Count | None = None,
+        pad: bool = False,
+        dropout: Share = 0.0,
+        augmentations: Annotated[int, 0] = 0,
+    ) -> None:
+        Conditional.__init__(self)
+        divides("block_groups", block_groups, model_channels, "model_channels")
+        if len(channel_multipliers) < 2:
+            raise ValueError(
+                f"channel_multipliers must be two at least, got {channel_multipliers}"
+            )
+        widths = [model_channels * m for m in channel_multipliers]
+        self.in_channels = self.out_channels = in_channels
+        self.dims, self.num_classes, self.combine, self.pad = 2, num_classes, "add", pad
+        self.divisor = patch * 2 ** (len(widths) - 1)
+        self.widths = tuple(widths)
+        self.embedding_width = emb = 2 * model_channels
+        project = nn.Sequential(nn.Linear(emb, emb), nn.SiLU(), nn.Linear(emb, emb))
+        self.time_embedding = TimeEmbedding(num_timesteps, emb, project)
+        self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
+        self.augmentation = nn.Linear(augmentations, emb, bias=False) if augmentations else None
+        self.patch = patch
+
+        def blocks(n: int, i: int, o: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                FiLMBlock(o if k else i, o, emb, block_groups, dropout) for k in range(n)
+            )
+
+        n, seen = num_blocks_per_level, in_channels * patch**2
+        self.stem = nn.Conv2d(seen, widths[0], 3, padding=1)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(blocks(n, w, w) for w, _ in pairs)
+        self.shrink = nn.ModuleList(nn.Conv2d(w, v, 3, stride=2, padding=1) for w, v in pairs)
+        self.middle = blocks(middle_blocks, widths[-1], widths[-1])
+        self.lift = nn.ModuleList(nn.Conv2d(v, w, 1) for w, v in pairs)
+        self.up = nn.ModuleList(blocks(n, 2 * w, w) for w, _ in pairs)
+        self.norm = nn.GroupNorm(block_groups, widths[0])
+        self.final = zeroed(nn.Conv2d(widths[0], seen, 3, padding=1))
+
+    @classmethod
+    def for_data(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        data_shape: Sequence[int],
+        num_timesteps: int,
+        num_classes: int | None,
+        augmentations: int = 0,
+        **options: Unpack[FiLMUNetOptions],
+    ) -> Self:
+        """The network for images (c, h, w), with 32 model_channels unless told; it pads.
+
+        Raises:
+            ValueError: data_shape is no such shape.
+            ValueError, TypeError: as the constructor.
+        """
+        shape = sizes("data_shape", data_shape)
+        if len(shape) != 3:
+            raise ValueError(
+                f"network film-unet takes images (c, h, w), the data has shape {shape}"
+            )
+        given = {"model_channels": 32, **options}
+        return cls(
+            shape[0],
+            num_timesteps=num_timesteps,
+            num_classes=num_classes,
+            augmentations=augmentations,
+            pad=True,
+            **given,
+        )
+
+    def layers(self, x: Tensor, emb: Tensor) -> Tensor:
+        """The answer to x, whose sizes the divisor divides, with this embedding."""
+        h = self.stem(F.pixel_unshuffle(x, self.patch))
+        kept: list[Tensor] = []
+        for blocks, shrink in zip(self.down, self.shrink, strict=True):
+            for block in blocks:
+                h = block(h, emb)
+            kept.append(h)
+            h = shrink(h)
+        for block in self.middle:
+            h = block(h, emb)
+        for lift, blocks, before in zip(
+            reversed(self.lift), reversed(self.up), reversed(kept), strict=True
+        ):
+            h = torch.cat([before, F.interpolate(lift(h), scale_factor=2.0)], dim=1)
+            for block in blocks:
+                h = block(h, emb)
+        return F.pixel_shuffle(self.final(F.silu(self.norm(h))), self.patch)
