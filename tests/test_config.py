@@ -22,7 +22,10 @@ def test_json_both_ways_is_the_identity(name):
         ({"training": {"epochs": "3"}}, "training.epochs must be int, got '3'"),
         ({"training": {"epochs": True}}, "training.epochs must be int, got True"),
         ({"training": {"epochs": 0}}, "epochs must be at least 1, got 0"),
-        ({"training": {"loss": "median"}}, "training.loss must be one of mse, mae, huber, got 'median'"),
+        (
+            {"training": {"loss": "median"}},
+            "training.loss must be one of mse, mae, huber, got 'median'",
+        ),
         ({"training": {"learning_rate": -1.0}}, "learning_rate must lie in"),
         ({"training": {"label_dropout": 2.0}}, "label_dropout must lie in"),
         ({"training": {"ema_decay": 1.0}}, "ema_decay must lie in"),
@@ -32,7 +35,7 @@ def test_json_both_ways_is_the_identity(name):
         ),
         (
             {"network": {"kind": "vit"}},
-            "network.kind must be one of unet, mlp, super-resolution, got 'vit'",
+            "network.kind must be one of unet, film-unet, mlp, super-resolution, got 'vit'",
         ),
         ({"sampling": {"eta": 2.0}}, "eta must lie in"),
         ({"sampling": {"steps": 1000}}, "sampling.steps must be at most schedule.timesteps, 100"),
@@ -140,6 +143,6 @@ def test_a_name_can_be_registered_once(monkeypatch):
 def test_a_table_is_never_a_path_of_the_users():
     for name in ("os:system", "denoising_diffusion.nn.mlp:MLP", "../mine.py"):
         with pytest.raises(
-            ValueError, match="network must be one of unet, mlp, super-resolution, got"
+            ValueError, match="network must be one of unet, film-unet, mlp, super-resolution, got"
         ):
             tables.bound("network", {"kind": name})

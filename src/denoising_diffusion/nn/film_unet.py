@@ -1,7 +1,8 @@
 """A U-Net of pre-activation blocks that the embedding scales and shifts."""
 
 from collections.abc import Sequence
-from typing import Annotated, Self, TypedDict, Unpack
+from itertools import pairwise
+from typing import Annotated, Any, Self, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +10,9 @@ from torch import Tensor, nn
 
 from denoising_diffusion.checks import Count, Share, Sizes, checked, sizes, tensor
 from denoising_diffusion.nn._checks import check_data, divides
-from denoising_diffusion.nn.chain import Conditional
+from denoising_diffusion.nn.chain import Conditional, ConditionalChain
+from denoising_diffusion.nn.embedded import Embedded
 from denoising_diffusion.nn.embedding import TimeEmbedding
-from denoising_diffusion.nn.unet import UNet
 
 
 class FiLMUNetOptions(TypedDict, total=False):
@@ -85,7 +86,7 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 @checked
-class FiLMUNet(UNet):
+class FiLMUNet(Embedded):
     """A U-Net by present practice, for images (b, in_channels, h, w); called as `UNet` is.
 
     It sees each patch x patch pixels as the channels of one, which leaves the highest resolution
@@ -131,32 +132,31 @@ class FiLMUNet(UNet):
         dropout: Share = 0.0,
         augmentations: Annotated[int, 0] = 0,
     ) -> None:
-        Conditional.__init__(self)
         divides("block_groups", block_groups, model_channels, "model_channels")
         if len(channel_multipliers) < 2:
-            raise ValueError(
-                f"channel_multipliers must be two at least, got {channel_multipliers}"
-            )
+            raise ValueError(f"channel_multipliers must be two at least, got {channel_multipliers}")
         widths = [model_channels * m for m in channel_multipliers]
-        self.in_channels = self.out_channels = in_channels
-        self.dims, self.num_classes, self.combine, self.pad = 2, num_classes, "add", pad
-        self.divisor = patch * 2 ** (len(widths) - 1)
-        self.widths = tuple(widths)
-        self.embedding_width = emb = 2 * model_channels
+        emb = 2 * model_channels
         project = nn.Sequential(nn.Linear(emb, emb), nn.SiLU(), nn.Linear(emb, emb))
-        self.time_embedding = TimeEmbedding(num_timesteps, emb, project)
-        self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
-        self.augmentation = nn.Linear(augmentations, emb, bias=False) if augmentations else None
-        self.patch = patch
+        super().__init__(
+            in_channels,
+            in_channels,
+            TimeEmbedding(num_timesteps, emb, project),
+            emb,
+            divisor=patch * 2 ** (len(widths) - 1),
+            num_classes=num_classes,
+            pad=pad,
+            augmentations=augmentations,
+        )
+        self.widths, self.patch = tuple(widths), patch
 
-        def blocks(n: int, i: int, o: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                FiLMBlock(o if k else i, o, emb, block_groups, dropout) for k in range(n)
-            )
+        def blocks(n: int, i: int, o: int) -> ConditionalChain:
+            made = (FiLMBlock(o if k else i, o, emb, block_groups, dropout) for k in range(n))
+            return ConditionalChain(*made)
 
         n, seen = num_blocks_per_level, in_channels * patch**2
         self.stem = nn.Conv2d(seen, widths[0], 3, padding=1)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(blocks(n, w, w) for w, _ in pairs)
         self.shrink = nn.ModuleList(nn.Conv2d(w, v, 3, stride=2, padding=1) for w, v in pairs)
         self.middle = blocks(middle_blocks, widths[-1], widths[-1])
@@ -166,7 +166,7 @@ class FiLMUNet(UNet):
         self.final = zeroed(nn.Conv2d(widths[0], seen, 3, padding=1))
 
     @classmethod
-    def for_data(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def for_data(
         cls,
         data_shape: Sequence[int],
         num_timesteps: int,
@@ -185,7 +185,7 @@ class FiLMUNet(UNet):
             raise ValueError(
                 f"network film-unet takes images (c, h, w), the data has shape {shape}"
             )
-        given = {"model_channels": 32, **options}
+        given: dict[str, Any] = {"model_channels": 32, **options}
         return cls(
             shape[0],
             num_timesteps=num_timesteps,
@@ -200,16 +200,10 @@ class FiLMUNet(UNet):
         h = self.stem(F.pixel_unshuffle(x, self.patch))
         kept: list[Tensor] = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
-            for block in blocks:
-                h = block(h, emb)
-            kept.append(h)
-            h = shrink(h)
-        for block in self.middle:
-            h = block(h, emb)
-        for lift, blocks, before in zip(
-            reversed(self.lift), reversed(self.up), reversed(kept), strict=True
-        ):
-            h = torch.cat([before, F.interpolate(lift(h), scale_factor=2.0)], dim=1)
-            for block in blocks:
-                h = block(h, emb)
+            kept.append(blocks(h, emb))
+            h = shrink(kept[-1])
+        h = self.middle(h, emb)
+        for lift, blocks in zip(reversed(self.lift), reversed(self.up), strict=True):
+            h = F.interpolate(lift(h), scale_factor=2.0)
+            h = blocks(torch.cat([kept.pop(), h], dim=1), emb)
         return F.pixel_shuffle(self.final(F.silu(self.norm(h))), self.patch)

@@ -4,14 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from denoising_diffusion.checks import Count, Share, Sizes, checked, integer, sizes, tensor
-from denoising_diffusion.nn._checks import check_data, check_labels, divides
+from denoising_diffusion.checks import Count, Share, Sizes, checked, integer, sizes
+from denoising_diffusion.nn._checks import divides
 from denoising_diffusion.nn.blocks import BlockLayer, ResBlock
-from denoising_diffusion.nn.chain import Conditional
+from denoising_diffusion.nn.embedded import Embedded
 from denoising_diffusion.nn.embedding import unet_time_embedding
 from denoising_diffusion.nn.init import seed_init
 from denoising_diffusion.nn.levels import Block, Plan
@@ -42,7 +38,7 @@ def fitted(options: UNetOptions, shape: Sequence[int]) -> dict[str, Any]:
 
 
 @checked
-class UNet(Conditional):
+class UNet(Embedded):
     """A U-Net conditioned on the time and, with num_classes, on a label.
 
     Level l works at 1/2^(l-1) of the size: its blocks, the next level inside a skip connection,
@@ -102,31 +98,32 @@ class UNet(Conditional):
         dropout: Share = 0.0,
         augmentations: Annotated[int, 0] = 0,
     ) -> None:
-        super().__init__()
         divides("block_groups", block_groups, model_channels, "model_channels")
         levels, emb = len(channel_multipliers), 4 * model_channels
         _warn_of_levels(levels)
-        self.in_channels, self.out_channels = in_channels, out_channels or in_channels
-        self.dims, self.num_classes, self.combine, self.pad = dims, num_classes, combine, pad
-        self.divisor = 2 ** (levels - 1)
+        super().__init__(
+            in_channels,
+            out_channels or in_channels,
+            unet_time_embedding(num_timesteps, emb),
+            emb,
+            divisor=2 ** (levels - 1),
+            dims=dims,
+            num_classes=num_classes,
+            combine=combine,
+            pad=pad,
+            augmentations=augmentations,
+        )
         self.widths = tuple(model_channels * m for m in channel_multipliers)
-        self.time_embedding = unet_time_embedding(num_timesteps, emb)
-        self.class_embedding = None if num_classes is None else nn.Embedding(num_classes + 1, emb)
-        block_emb = 2 * emb if num_classes is not None and combine == "cat" else emb
-        self.embedding_width = block_emb
         # Blocks of one's own for images need know neither of dims nor of dropout.
         more: dict[str, Any] = {} if dims == 2 else {"dims": dims}
         more |= {"dropout": dropout} if dropout else {}
         plan = Plan(
             dims=dims,
             channels=[model_channels, *(model_channels * m for m in channel_multipliers)],
-            block=Block(block_layer, block_emb, block_groups, more),
+            block=Block(block_layer, self.embedding_width, block_groups, more),
             num_blocks=num_blocks_per_level,
             num_heads=num_attention_heads if middle_attention else None,
         )
-        self.augmentation = None
-        if augmentations:
-            self.augmentation = nn.Linear(augmentations, block_emb, bias=False)
         self.layers = plan.network(in_channels, self.out_channels)
         seed_init(self)
 
@@ -164,62 +161,6 @@ class UNet(Conditional):
             pad=True,
             **fitted(options, shape),
         )
-
-    def forward(
-        self,
-        x: Tensor,
-        t: Tensor,
-        labels: Tensor | None = None,
-        augmentation: Tensor | None = None,
-    ) -> Tensor:
-        """One evaluation.
-
-        Args:
-            x: (b, in_channels, h, w), h and w divisible by 2^(levels - 1) unless the network pads;
-                with dims = 1 (b, in_channels, length).
-            t: (b,), real times.
-            labels: (b,), integers in 0..n, checked where they are on the CPU; None for all 0.
-            augmentation: (b, augmentations), the codes; None for examples as they are, all 0.
-
-        Returns:
-            A tensor of the shape of x, but with out_channels channels.
-        """
-        check_data(x, self.in_channels, self.dims, 1 if self.pad else self.divisor)
-        return self.answer(x, self.embedded(x, t, labels, augmentation))
-
-    def embedded(
-        self, x: Tensor, t: Tensor, labels: Tensor | None, augmentation: Tensor | None
-    ) -> Tensor:
-        """The embedding (b, embedding_width) of times, labels and codes of x; see `forward`."""
-        tensor("t", t, x.shape[0], holds="numbers")
-        emb = self.time_embedding(t)
-        labels = check_labels(x, labels, self.num_classes)
-        if labels is not None and self.class_embedding is not None:
-            emb = self._combined(emb, self.class_embedding(labels))
-        if augmentation is not None:
-            emb = emb + self._told(x, augmentation)
-        return emb
-
-    def answer(self, x: Tensor, emb: Tensor) -> Tensor:
-        """The answer to x with this embedding; see `forward`."""
-        missing = [-n % self.divisor for n in x.shape[2:]]
-        if not any(missing):
-            return self.layers(x, emb)
-        # F.pad begins with the last dimension, and takes the room before and after each.
-        y = self.layers(F.pad(x, [r for n in reversed(missing) for r in (0, n)]), emb)
-        return y[(..., *(slice(n) for n in x.shape[2:]))]
-
-    def _told(self, x: Tensor, code: Tensor) -> Tensor:
-        """What is added to the embedding, in all of its width."""
-        if self.augmentation is None:
-            raise ValueError("codes need a network built with augmentations, got one without")
-        tensor("augmentation", code, len(x), self.augmentation.in_features, holds="floats")
-        return self.augmentation(code)
-
-    def _combined(self, time: Tensor, label: Tensor) -> Tensor:
-        if self.combine == "cat":
-            return torch.cat([time, label], dim=1)
-        return time + label if self.combine == "add" else time * label
 
 
 def UNetConditioned(
