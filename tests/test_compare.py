@@ -109,7 +109,8 @@ def test_influences_are_of_the_scores_that_the_table_has(name):
     scores = {s.key: s.value for s in kind.scores(x, names, data, Scoring()).scores}
     moved = kind.influences(x, names, data)
     assert moved
-    for score, by in moved:
+    for score, by, judge in moved:
+        assert (judge is None) == (name != "digits")
         assert by.value == pytest.approx(scores[score.key], rel=1e-6)
         assert by.each.shape == (120,)
         assert abs(float(by.each.sum())) < 1e-6

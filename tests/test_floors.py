@@ -11,7 +11,8 @@ from denoising_diffusion.tables import TABLES
 
 ROOT = Path(denoising_diffusion.__file__).parent
 FLOORS = (
-    {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"},
+    {"seeds", "tables", "files", "locks", "checks", "strict_json", "progress", "warn", "memory"}
+    | {"inline"},
     {"schedule", "prediction", "guidance", "nn", "data", "ema", "distributed", "config"}
     | {"interpolation", "dequantisation"},
     {"diffusion", "samplers", "loss", "training", "super_resolution", "restoration"}
@@ -26,6 +27,7 @@ FLOORS = (
 BESIDE = {
     ("seeds", "checks"),
     ("files", "locks"),
+    ("inline", "files"),
     ("files", "strict_json"),
     ("tables", "checks"),
     ("tables", "strict_json"),

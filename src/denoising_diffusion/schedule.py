@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from denoising_diffusion import inline
 from denoising_diffusion.checks import Timesteps, checked, exact, number, tensor
 from denoising_diffusion.warn import warn
 
@@ -132,6 +133,11 @@ class Schedule:
     def __repr__(self) -> str:
         low, high = self.log_snr[[-1, 1]].tolist()
         return f"Schedule(num_timesteps={self.num_timesteps}, log_snr={high:.2f}..{low:.2f})"
+
+    def _repr_html_(self) -> str:
+        last = len(self.alpha) - 1
+        lines = {"alpha": self.alpha.tolist(), "sigma": self.sigma.tolist()}
+        return inline.curves(f"Schedule, T = {last}", lines, (0, last))
 
     @classmethod
     def from_betas(cls, betas: Tensor) -> "Schedule":

@@ -70,10 +70,11 @@ class Shown(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A score, and how each sample moves it."""
+    """A score, how each sample moves it, and the judge in whose features it is, if any."""
 
     score: Score
     by: Influence
+    judge: str | None = None
 
 
 class Kind(ABC):
@@ -223,7 +224,7 @@ class Kind(ABC):
     def influences(self, samples: Tensor, names: Names, data: Dataset) -> list[Moved]:
         """Those of the scores of which it is known how each sample moves them.
 
-        Of distances it is the plain one of all samples; classifiers are those of seed 0.
+        Of distances it is the plain one of all samples; the judge is that of `Scoring()`.
         """
         return []
 

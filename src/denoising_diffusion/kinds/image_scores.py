@@ -29,7 +29,7 @@ from denoising_diffusion.metrics.judge import Judge, judge, split_of
 from denoising_diffusion.metrics.reference import reference_judge
 from denoising_diffusion.report import pair_grid, plot_confusion, plot_label_histogram
 
-_Known = tuple[Tensor, Tensor]
+Known = tuple[Tensor, Tensor]
 """Images and their classes, counted from 0."""
 
 PAIRS = 10
@@ -55,7 +55,7 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
     by_class = Judgement([])
     learned, of, by = None, "the classifier's features", []
     if data.labelled:
-        judges = _judges(data, how, (train, labels[0] - 1), (real, classes[0] - 1))
+        judges = judges_for(data, how, (train, labels[0] - 1), (real, classes[0] - 1))
         chosen, scores = classifier_distances(judges, compared, classic=how.classic)
         by.append(chosen.name + (f" of 0..{len(judges) - 1}" if len(judges) > 1 else ""))
         by_class = _class_scores(chosen, data, chosen.read(images), classes[0] - 1, names)
@@ -79,7 +79,7 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
     return Judgement([*scores, *by_class.scores, *near.scores], pictures, "; ".join(by))
 
 
-def _judges(data: Dataset, how: Scoring, train: _Known, tested: _Known) -> list[Judge]:
+def judges_for(data: Dataset, how: Scoring, train: Known, tested: Known) -> list[Judge]:
     """The reference, unless others are asked for or there is none; else classifiers of `train`."""
     count = len(data.class_names)
     if how.classifiers is None:

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from denoising_diffusion.data import Dataset, whole
 from denoising_diffusion.data.patterns import curves_of
-from denoising_diffusion.kinds.base import Moved, Names
+from denoising_diffusion.kinds.base import Moved, Names, Scoring
 from denoising_diffusion.kinds.image_distances import Compared, noise_like, seen
+from denoising_diffusion.kinds.image_scores import judges_for
 from denoising_diffusion.metrics import FeatureStatistics, Score, curve_distances, nearest
 from denoising_diffusion.metrics.encoder import encoder
 from denoising_diffusion.metrics.influence import (
@@ -18,7 +19,6 @@ from denoising_diffusion.metrics.influence import (
     mean_influence,
     sliced_influence,
 )
-from denoising_diffusion.metrics.judge import judge
 
 
 @torch.no_grad()
@@ -30,15 +30,14 @@ def of_images(images: Tensor, names: Names, data: Dataset) -> list[Moved]:
         own = seen(learned, Compared(images, train, real, noise_like(images, data.clip)))
         moved = frechet_influence(own.images, FeatureStatistics.from_features(own.real))
         return [_moved("frechet", "Fréchet distance, features learned without labels", moved)]
-    known, count = (train, labels[0] - 1), len(data.class_names)
-    by = judge(*known, count, real, classes[0] - 1, fingerprint=data.fingerprint)
+    by, *_ = judges_for(data, Scoring(), (train, labels[0] - 1), (real, classes[0] - 1))
     reference = FeatureStatistics.from_features(by.features(real))
     found = [_moved("fld", "Fréchet distance", frechet_influence(by.features(images), reference))]
     if names is not None and set(names) <= set(data.class_names):
         asked = torch.tensor([data.class_names.index(name) for name in names])
         right = mean_influence((by.read(images) == asked).double())
         found.append(_moved("label_agreement", "label agreement", right, ".2%"))
-    return found
+    return [m._replace(judge=by.name) for m in found]
 
 
 def of_points(x: Tensor, names: Names, data: Dataset) -> list[Moved]:

@@ -81,7 +81,8 @@ def compare_runs(
         if missing:
             a.artefacts.put(path, _drawn(a, b, sets), of)
     note = {"a": str(a.path), "b": str(b.path), "num_samples": num, "seed": seed}
-    return Comparison(scores, note, path)
+    by = next((m.judge for m in moved[0].values() if m.judge is not None), None)
+    return Comparison(scores, note if by is None else {**note, "judge": by}, path)
 
 
 def _check_pair(a: Run, b: Run) -> None:

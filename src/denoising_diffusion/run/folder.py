@@ -58,6 +58,11 @@ class Run:
         self.evaluations = Evaluations(self.path / "evaluations.jsonl")
         self.samples = self.path / "samples"
 
+    def _repr_html_(self) -> str:
+        from denoising_diffusion.run.notebook import run_html
+
+        return run_html(self)
+
     @property
     def exists(self) -> bool:
         """Whether a run was begun here."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ from denoising_diffusion import files
 
 _MOST = 2**28
 _KEYS = {"step": (int,), "epoch": (int,), **dict.fromkeys(("loss", "val_loss", "lr"), (int, float))}
+
+
+OnLog = Callable[[int, dict[str, Any]], None]
+"""(step, record): told of every line of a history, once it is written."""
 
 
 class History:
@@ -20,11 +25,14 @@ class History:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.on_log: OnLog | None = None
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a line."""
+        """Add a line, and tell whoever listens."""
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        if self.on_log is not None:
+            self.on_log(row["step"], dict(row))
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines; a kill may have cut the last one.

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from denoising_diffusion import distributed, tables
+from denoising_diffusion.checks import function
 from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.run.build import build_diffusion, count_parameters, pick_device, take_over
 from denoising_diffusion.run.convergence import still_falling
 from denoising_diffusion.run.ending import draw_pictures, pictures, preview
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.history import OnLog
 from denoising_diffusion.run.loop import Trainer
 from denoising_diffusion.run.preflight import preflight
 from denoising_diffusion.run.prepare import learned, load_data, resolve_precision
@@ -43,6 +45,7 @@ def train_run(
     evaluate: bool = True,
     overwrite: bool = False,
     say: Say = lambda _: None,
+    on_log: OnLog | None = None,
 ) -> TrainResult:
     """Train a run in this folder, or go on with it, and finish it with pictures and scores.
 
@@ -53,6 +56,9 @@ def train_run(
         evaluate: whether to score the run at the end.
         overwrite: move another run that is in the folder aside.
         say: takes messages.
+        on_log: told of every epoch, (step, {"epoch", "loss", "val_loss", "lr", "step"}), in the
+            first process, once its line is in the history; what it raises ends the training, which
+            can be resumed.
 
     Raises:
         ValueError: bad configuration or data, or a folder that holds something else.
@@ -60,6 +66,7 @@ def train_run(
         Diverged: the loss is not a number.
     """
     place, run = pick_device(device), Run(out)
+    run.history.on_log = on_log and function("on_log", on_log)
     with contextlib.ExitStack() as lock:
         with distributed.processes(place.type):
             data = load_data(config.data)
@@ -88,6 +95,7 @@ def resume_run(
     device: str = "auto",
     evaluate: bool = True,
     say: Say = lambda _: None,
+    on_log: OnLog | None = None,
 ) -> TrainResult:
     """Go on with the run in this folder.
 
@@ -98,11 +106,15 @@ def resume_run(
         device: where the network runs.
         evaluate: whether to score the run at the end.
         say: takes messages.
+        on_log: told of every epoch, (step, {"epoch", "loss", "val_loss", "lr", "step"}), in the
+            first process, once its line is in the history; what it raises ends the training, which
+            can be resumed.
 
     Raises:
         ValueError: no run there, its data has changed, or fewer epochs than it has done.
     """
     place, run = pick_device(device), Run(path)
+    run.history.on_log = on_log and function("on_log", on_log)
     config = run.config if data is None else settled(run.config, Path(data))
     run.data = load_data(config.data)
     with contextlib.ExitStack() as lock:

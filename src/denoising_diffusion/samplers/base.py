@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor
 
+from denoising_diffusion import inline
 from denoising_diffusion.checks import checked, floats, instance, number, tensor
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.schedule import Schedule
@@ -25,6 +26,9 @@ class Step(NamedTuple):
     t: float
     x: Tensor
     x_start: Tensor
+
+    def _repr_html_(self) -> str:
+        return inline.step(*self)
 
 
 class Row(NamedTuple):
