@@ -180,8 +180,9 @@ class _Scored:
 
     def _sent(self, last: bool) -> contextlib.AbstractContextManager[object]:
         """Processes exchange gradients once, with the last part."""
-        alone = last or not isinstance(self.loss, DistributedDataParallel)
-        return contextlib.nullcontext() if alone else self.loss.no_sync()
+        if not last and isinstance(self.loss, DistributedDataParallel):
+            return self.loss.no_sync()
+        return contextlib.nullcontext()
 
 
 class _Order:
