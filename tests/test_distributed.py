@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from denoising_diffusion import distributed, files
+from denoising_diffusion import distributed, files, training
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.data import as_rows
 from denoising_diffusion.diffusion import GaussianDiffusion
@@ -57,7 +57,9 @@ def examples(n: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor
     return x, torch.randint(1, 4, (n,), generator=generator)
 
 
-def steps_of(shape: tuple[int, ...], optimizer: str) -> dict[str, torch.Tensor]:
+def steps_of(
+    shape: tuple[int, ...], optimizer: str, accumulate: int = 1
+) -> dict[str, torch.Tensor]:
     """Six steps with everything that `train` offers: weights, average, losses, held-out loss."""
     loss = build_loss(tiny(label_dropout=0.3))
     model, data = diffusion(shape), examples(21, shape)
@@ -70,6 +72,7 @@ def steps_of(shape: tuple[int, ...], optimizer: str) -> dict[str, torch.Tensor]:
         steps=6,
         batch_size=8,
         seed=5,
+        accumulate=accumulate,
         averages={"ema": ema},
         learning_rate=lambda k: 0.02 / k,
         max_grad_norm=0.1,
@@ -81,10 +84,10 @@ def steps_of(shape: tuple[int, ...], optimizer: str) -> dict[str, torch.Tensor]:
     return found | {f"average.{k}": v for k, v in ema.model.named_parameters()}
 
 
-def points_in_float64() -> dict[str, torch.Tensor]:
+def points_in_float64(accumulate: int = 1) -> dict[str, torch.Tensor]:
     torch.set_default_dtype(torch.float64)
     try:
-        return steps_of((2,), "Adam")
+        return steps_of((2,), "Adam", accumulate)
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -187,6 +190,7 @@ def in_every_process(out: Path) -> None:
     with distributed.processes("cpu"):
         writers_but_the_first_fail()
         parts = {"points": points_in_float64(), "images": images(), "draws": draws()}
+        parts |= {"parts": points_in_float64(accumulate=3)}
         parts |= {"run": whole_run(out / "run"), "facts": facts()}
         found = {f"{name}/{k}": v for name, part in parts.items() for k, v in part.items()}
         for name, value in found.items():
@@ -219,6 +223,48 @@ def assert_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor], **t
 
 def test_two_processes_train_points_as_one_does(two):
     assert_equal(points_in_float64(), two("points"), rtol=1e-10, atol=1e-12)
+
+
+def test_a_batch_in_parts_is_the_batch(two):
+    one = points_in_float64()
+    for parts in (2, 3, 8):  # of 8 rows: 2 + 3 + 3
+        assert_equal(one, points_in_float64(parts), rtol=1e-12, atol=1e-12)
+    assert_equal(one, two("parts"), rtol=1e-10, atol=1e-12)  # 1 + 1 + 2 in each process
+
+
+def test_a_process_asks_for_its_own_rows_alone_part_by_part(monkeypatch):
+    asked: list[list[int]] = []
+
+    class Spy:
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            asked.append(rows.tolist())
+            return (torch.zeros(len(rows), 2),)
+
+    def rows_of(rank: int) -> list[list[int]]:
+        model = diffusion((2,))
+        adam = torch.optim.Adam(model.parameters())
+        monkeypatch.setattr(training, "rank", lambda: rank)
+        monkeypatch.setattr(training, "share", lambda n: slice(rank * n // 2, (rank + 1) * n // 2))
+        options = {"steps": 1, "batch_size": 12, "seed": 0, "accumulate": 4}
+        taken = train(model, build_loss(tiny()), Spy(), adam, **options)
+        asked.clear()  # one row was looked at, to see that these are rows
+        list(taken)
+        return list(asked)
+
+    first, second = rows_of(0), rows_of(1)
+    assert [len(part) for part in first] == [len(part) for part in second] == [1, 2, 1, 2]
+    assert sorted(row for part in first + second for row in part) == list(range(12))
+
+
+def test_more_parts_than_rows_are_refused():
+    model = diffusion((2,))
+    adam = torch.optim.Adam(model.parameters())
+    options = {"steps": 1, "batch_size": 4, "seed": 0, "accumulate": 5}
+    with pytest.raises(ValueError, match="accumulate must be at most 4, the rows of a process"):
+        train(model, lambda *_: torch.zeros(()), examples(9, (2,)), adam, **options)
 
 
 def test_two_processes_train_images_as_one_does(two):

@@ -41,7 +41,10 @@ class TrainingConfig:
     """Examples in an epoch, so that a run is equally long for few rows and for many; null is all of
     the training data, once."""
     batch_size: int = 32
-    """Examples per step."""
+    """Examples per step, of all processes together."""
+    accumulate: int = 1
+    """Parts in which a process takes its examples of a step, one after the other: as many times
+    less memory, the same step but for rounding."""
     learning_rate: float = 1e-3
     """Adam's rate, at its highest."""
     decay: bool = False

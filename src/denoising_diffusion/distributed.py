@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,8 @@ from torch import Tensor
 from denoising_diffusion import locks
 
 Value = TypeVar("Value")
+
+_part: ContextVar[tuple[slice, int] | None] = ContextVar("part", default=None)
 
 
 def world_size() -> int:
@@ -52,12 +55,22 @@ def drawn(n: int, draw: Callable[[int], Tensor]) -> Tensor:
     """The n rows of this process of what is drawn for the batches of all of them.
 
     Args:
-        n: the rows of this process.
+        n: the rows of this process; within `part`, of that part.
         draw: number of rows -> that many rows, the same in every process, so that an example meets
             the same draws in any number of them.
     """
-    total = n * world_size()
-    return draw(total)[share(total)]
+    rows, total = _part.get() or (share(n * world_size()), n * world_size())
+    return draw(total)[rows]
+
+
+@contextlib.contextmanager
+def part(rows: slice, total: int) -> Generator[None]:
+    """Within it `drawn` answers for these rows of a global batch of so many."""
+    token = _part.set((rows, total))
+    try:
+        yield
+    finally:
+        _part.reset(token)
 
 
 def all_sum(tensor: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """Training as a generator: any module, any loss, and a step that depends on (seed, k) alone."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, NamedTuple
 
 import torch
@@ -10,7 +12,7 @@ from torch.optim import Optimizer
 
 from denoising_diffusion.checks import Count, Positive, checked, instance, number, tensor
 from denoising_diffusion.data.rows import Rows, as_rows
-from denoising_diffusion.distributed import all_sum, rank, share, world_size
+from denoising_diffusion.distributed import all_sum, part, rank, share, world_size
 from denoising_diffusion.ema import EMA
 from denoising_diffusion.seeds import drawing, stream
 
@@ -46,6 +48,7 @@ def train(
     steps: Count,
     batch_size: Count,
     seed: Annotated[int, 0],
+    accumulate: Count = 1,
     start: int = 0,
     averages: Mapping[str, EMA] | None = None,
     learning_rate: Callable[[int], float] | None = None,
@@ -70,6 +73,9 @@ def train(
         steps: the step after which training ends, counted from the very beginning.
         batch_size: rows per step, of all processes together; may exceed the number of rows.
         seed: decides order and noise.
+        accumulate: in how many parts, one after the other, a process takes its rows of a batch;
+            they differ by at most one row. The step is that of one part up to the order of sums,
+            in as many times less memory; a network's own dropout draws other masks.
         start: the number of steps already taken.
         averages: by name, each updated after every step.
         learning_rate: from the step, counted from 1, to its rate; None leaves the optimiser's.
@@ -79,12 +85,13 @@ def train(
         TypeError: an argument of another type.
         ValueError: no data, tensors of unequal length, batch_size or steps below 1, start outside
             [0, steps], a norm that is not above 0, an optimiser that holds no parameter of the
-            model, or a batch_size that is not divisible by the number of processes.
+            model, a batch_size that is not divisible by the number of processes, or more parts
+            than a process has rows.
     """
     rows = as_rows(data)
     if not 0 <= start <= steps:
         raise ValueError(f"start must lie in [0, {steps}], got {start}")
-    mine = share(batch_size)  # refuses here what would otherwise fail at the first step
+    parts = batch_parts(batch_size, accumulate)  # refused here, not at the first step
     own = {id(p) for p in model.parameters()}
     if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
         raise ValueError(
@@ -95,32 +102,46 @@ def train(
         instance(f"averages[{name!r}]", average, EMA)
 
     def walk() -> Iterator[TrainStep]:
-        order, scored = _Order(len(rows), seed), _scored(model, loss)
+        order, scored = _Order(len(rows), seed), _Scored(model, loss, parts)
         device = next(model.parameters()).device
         for k in range(start, steps):
             if learning_rate is not None:
                 rate = number("learning_rate", learning_rate(k + 1), "[0, inf)")
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-            drawn = rows[order.rows(k * batch_size, batch_size)[mine]]
+            numbers = order.rows(k * batch_size, batch_size)
             model.train()
             optimizer.zero_grad(set_to_none=True)
-            batch = tuple(part.to(device) for part in drawn)
             with drawing(seed, f"dropout {rank()}", k, device):
-                value = scored(batch, stream(seed, "step", k))
-            value.backward()
+                value = scored.backward(rows, numbers, lambda k=k: stream(seed, "step", k))
             if max_grad_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
             optimizer.step()
             for average in (averages or {}).values():
                 average.update(model, k + 1)
-            mean = all_sum(value.detach()) / world_size()
+            mean = all_sum(value) / world_size()
             yield TrainStep(k + 1, mean, float(optimizer.param_groups[0]["lr"]))
 
     return walk()
 
 
-class _Scored(nn.Module):
+def batch_parts(batch_size: int, accumulate: int) -> list[slice]:
+    """The rows of a global batch that this process takes, in as many parts as it takes them in.
+
+    Raises:
+        ValueError: a batch that the processes cannot share, or more parts than rows.
+    """
+    mine = share(batch_size)
+    count = mine.stop - mine.start
+    if accumulate > count:
+        raise ValueError(
+            f"accumulate must be at most {count}, the rows of a process, got {accumulate}"
+        )
+    edges = [mine.start + count * i // accumulate for i in range(accumulate + 1)]
+    return [slice(low, high) for low, high in pairwise(edges)]
+
+
+class _Loss(nn.Module):
     """A model and its loss as one module, because gradients are averaged around a forward call."""
 
     def __init__(self, model: nn.Module, loss: BatchLoss) -> None:
@@ -134,10 +155,34 @@ class _Scored(nn.Module):
         return value
 
 
-def _scored(model: nn.Module, loss: BatchLoss) -> Callable[[Batch, torch.Generator], Tensor]:
-    """(batch, generator) -> the loss of this process's part, whose gradient is that of all."""
-    scored = _Scored(model, loss)
-    return scored if world_size() == 1 else DistributedDataParallel(scored)
+class _Scored:
+    """The loss of this process's rows of a batch, whose gradient is that of all processes."""
+
+    def __init__(self, model: nn.Module, loss: BatchLoss, parts: Sequence[slice]) -> None:
+        self.device, self.parts = next(model.parameters()).device, parts
+        own = _Loss(model, loss)
+        self.loss = own if world_size() == 1 else DistributedDataParallel(own)
+
+    def backward(
+        self, rows: Rows, numbers: Tensor, generator: Callable[[], torch.Generator]
+    ) -> Tensor:
+        """Add the gradient of the mean loss of these rows, part by part; the loss."""
+        total = torch.zeros((), device=self.device)
+        count = self.parts[-1].stop - self.parts[0].start
+        for mine in self.parts:
+            batch = tuple(x.to(self.device) for x in rows[numbers[mine]])
+            with part(mine, len(numbers)), self._sent(mine is self.parts[-1]):
+                # Every part begins anew with the draws of the whole batch, and takes its own.
+                value = self.loss(batch, generator()) * ((mine.stop - mine.start) / count)
+                value.backward()
+            total = total + value.detach()
+        return total
+
+    def _sent(self, last: bool) -> contextlib.AbstractContextManager[object]:
+        """Processes exchange gradients once, with the last part."""
+        if not last and isinstance(self.loss, DistributedDataParallel):
+            return self.loss.no_sync()
+        return contextlib.nullcontext()
 
 
 class _Order:

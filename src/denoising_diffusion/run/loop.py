@@ -105,6 +105,7 @@ class Trainer:
             steps=self.total_steps,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
+            accumulate=self.config.accumulate,
             start=self.step,
             averages=self.averages,
             learning_rate=self.learning_rate,

@@ -146,7 +146,8 @@ def _check_memory(
     """The memory that training will take, as words, if there is as much."""
     state = _state(config, count_parameters(model))
     row = saved_bytes(model, lambda: _one_loss(config, model, data))
-    batch = -(-config.training.batch_size // distributed.world_size())
+    at_once = distributed.world_size() * config.training.accumulate
+    batch = -(-config.training.batch_size // at_once)
     need, there = state + row * batch, available_memory(device)
     if need <= there:
         return size(need)

@@ -102,6 +102,7 @@ def measure(
             steps=rounds,
             batch_size=config.training.batch_size,
             seed=0,
+            accumulate=config.training.accumulate,
         )
         for precision in ("float32", "bfloat16")
     }

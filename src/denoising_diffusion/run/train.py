@@ -25,6 +25,7 @@ from denoising_diffusion.run.score import draw_evaluation, evaluation_origin, sc
 from denoising_diffusion.run.settings import settled
 from denoising_diffusion.run.stop import stop_on_signal
 from denoising_diffusion.strict_json import first_difference
+from denoising_diffusion.training import batch_parts
 
 Say = Callable[[str], None]
 
@@ -70,7 +71,7 @@ def train_run(
     with contextlib.ExitStack() as lock:
         with distributed.processes(place.type):
             data = load_data(config.data)
-            distributed.share(config.training.batch_size)
+            batch_parts(config.training.batch_size, config.training.accumulate)
             _check_folder(run, overwrite)
             # What could not come to its end fails here, before anything is written.
             ready = preflight(config, data, run.path, place, evaluate=evaluate)
