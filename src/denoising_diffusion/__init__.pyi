@@ -62,6 +62,7 @@ from .metrics import ssim as ssim
 from .nn import MLP as MLP
 from .nn import ConditionalChain as ConditionalChain
 from .nn import ConditionalSkipConnection as ConditionalSkipConnection
+from .nn import FiLMUNet as FiLMUNet
 from .nn import LeNet5 as LeNet5
 from .nn import Parallel as Parallel
 from .nn import ResBlock as ResBlock

@@ -16,6 +16,8 @@ from denoising_diffusion.nn.embedding import (
     SinusoidalPositionEmbedding as SinusoidalPositionEmbedding,
 )
 from denoising_diffusion.nn.embedding import TimeEmbedding as TimeEmbedding
+from denoising_diffusion.nn.film_unet import FiLMBlock as FiLMBlock
+from denoising_diffusion.nn.film_unet import FiLMUNet as FiLMUNet
 from denoising_diffusion.nn.init import seed_init as seed_init
 from denoising_diffusion.nn.mlp import MLP as MLP
 from denoising_diffusion.nn.super_resolution import SuperResolution as SuperResolution
