@@ -189,7 +189,7 @@ def test_few_distinct_pictures_are_scored_with_what_is_defined(tmp_path):
         "sampling": {"steps": 2, "num": 20},
     }
     (tmp_path / "small.json").write_text(json.dumps(small))
-    options = ["train", "numbers", "--data", "mine", "--config", "small.json", "--out", "run"]
+    options = ["train", "numbers-unet", "--data", "mine", "--config", "small.json", "--out", "run"]
     done = ddpm(*options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "run" / "evaluation.json").read_text())
@@ -206,7 +206,7 @@ def test_too_few_images_are_scored_as_far_as_they_go(tmp_path):
         "sampling": {"steps": 2},
     }
     (tmp_path / "small.json").write_text(json.dumps(small))
-    options = ["train", "numbers", "--data", "mine", "--config", "small.json", "--out", "run"]
+    options = ["train", "numbers-unet", "--data", "mine", "--config", "small.json", "--out", "run"]
     done = ddpm(*options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "24 samples will be scored, not 10,000" in done.stderr
