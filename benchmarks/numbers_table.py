@@ -59,6 +59,7 @@ RUNS: dict[str, RunConfig] = {
         training=replace(recipe("numbers-classic-plain").training, loss="mae"),
     ),
     "guided": recipe("numbers-guided-classic"),
+    "numbers-unet": recipe("numbers-unet"),
     "numbers": recipe("numbers"),
 }
 
@@ -76,6 +77,7 @@ ROWS = (
     Row("plain, absolute error", "plain-mae", published="39.3"),
     Row("guided", "guided", guidance_scale=2.0, published="7.0"),
     Row("guided, EMA, DDIM", "guided", "ddim", 25, 0.0, ema=True, guidance_scale=2.0),
+    Row("numbers-unet", "numbers-unet", "ddim", 50, 0.0, ema=True),
     Row("numbers", "numbers", "ddim", 50, 0.0, ema=True),
     Row("random", "", published="> 337, 400"),
 )

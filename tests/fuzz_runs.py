@@ -35,7 +35,7 @@ from damage import damage
 from test_idx import small_set
 
 SMALL = {
-    "network": {"model_channels": 8, "channel_multipliers": [1, 2], "middle_attention": False},
+    "network": {"model_channels": 8, "channel_multipliers": [1, 2], "middle_blocks": 1},
     "schedule": {"timesteps": 4},
     "training": {"epochs": 1, "batch_size": 32, "precision": "float32", "warmup_steps": 0},
     "sampling": {"num": 12, "steps": 2},

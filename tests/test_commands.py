@@ -21,7 +21,7 @@ from test_idx import pack, small_set
 from test_runs import ddpm
 
 SMALL = {
-    "network": {"model_channels": 8, "channel_multipliers": [1, 2], "middle_attention": False},
+    "network": {"model_channels": 8, "channel_multipliers": [1, 2], "middle_blocks": 1},
     "schedule": {"timesteps": 6},
     "training": {"epochs": 2, "precision": "float32", "warmup_steps": 2, "batch_size": 16},
     "sampling": {"steps": 3, "num": 20},

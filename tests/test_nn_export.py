@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from denoising_diffusion.nn import MLP, UNet, UNetFixed
+from denoising_diffusion.nn import MLP, FiLMUNet, UNet, UNetFixed
 
 IMAGES, SIGNALS, POINTS = (1, 8, 8), (1, 8), (2,)
 LEVELS = {"channel_multipliers": (1, 2)}
@@ -23,6 +23,7 @@ def arguments(shape, batch, labels):
         (lambda: UNet(1, 8, 10, num_classes=3, **LEVELS), IMAGES, False),
         (lambda: UNet(1, 8, 10, num_classes=3, dims=1, **LEVELS), SIGNALS, True),
         (lambda: UNetFixed(1, 8, 10), IMAGES, False),
+        (lambda: FiLMUNet(1, 8, 10, num_classes=3, patch=2), IMAGES, True),
         (lambda: MLP(10, num_octaves=1), POINTS, False),
         (lambda: MLP(10, num_classes=3), POINTS, True),
         (lambda: MLP(10, num_classes=3), POINTS, False),

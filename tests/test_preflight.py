@@ -82,7 +82,7 @@ def test_a_run_that_could_not_end_is_refused_and_leaves_the_folder_free(tmp_path
 
 def test_a_set_with_few_images_trains_and_scores_what_it_has(tmp_path):
     small_set(tmp_path / "set", train=100, test=30, side=8)
-    options = ["--network.model-channels", 8, "--network.channel-multipliers", 1]
+    options = ["--network.model-channels", 8, "--network.middle-blocks", 1]
     options += ["--schedule.timesteps", 4, "--sampling.steps", 2, "--epochs", 1]
     command = ["train", "numbers", "--data", "set", "--out", "run", *options]
     done = ddpm(*command, cwd=tmp_path)

@@ -77,6 +77,7 @@ def configuration(command: Train) -> RunConfig:
     data, network, schedule = (json.loads(json.dumps(part)) for part in parts)
     sampling = s.sampling
     if command.super_resolution is not None:
+        network = {} if network.get("kind") == "film-unet" else network  # its options are its own
         network |= {"kind": "super-resolution", "factor": command.super_resolution}
         num = sampling.num and max(PER_INPUT, sampling.num // PER_INPUT * PER_INPUT)
         sampling = replace(sampling, num=num)
