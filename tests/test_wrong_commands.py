@@ -79,12 +79,19 @@ PATHS = ("--out", "--gif", "--data")
 PLACES = ["nowhere", "text.txt", "mine", "small.json", ""]
 
 CASES = [
-    *(["train", "numbers-unet", "--data", "mine", f"{k}={v}"] for k, vs in TRAIN.items() for v in vs),
+    *(
+        ["train", "numbers-unet", "--data", "mine", f"{k}={v}"]
+        for k, vs in TRAIN.items()
+        for v in vs
+    ),
     *(["sample", "run", f"{k}={v}"] for k, vs in SAMPLE.items() for v in vs),
     *(["evaluate", "run", f"{k}={v}"] for k, vs in EVALUATE.items() for v in vs),
     *(["resume", "run", f"{k}={v}"] for k, vs in RESUME.items() for v in vs),
     *([c, place] for c in ("info", "sample", "evaluate", "resume", "report") for place in PLACES),
-    *(["train", "numbers-unet", "--data", place] for place in ("nowhere", "text.txt", "small.json")),
+    *(
+        ["train", "numbers-unet", "--data", place]
+        for place in ("nowhere", "text.txt", "small.json")
+    ),
     *(["train", recipe] for recipe in ("digitz", "", "run", "points")),
     ["train", "numbers-unet", "--data", "mine", "--training.averages=power-9"],
     *([c] for c in ("info", "sample", "evaluate", "resume", "report")),
