@@ -119,7 +119,7 @@ def test_a_network_that_nobody_registered_is_refused_by_its_name(workplace, tmp_
     for name in ("mine", "os:system", "../evil.py:Net"):
         config["network"] = {"kind": name}
         file.write_text(json.dumps(config))
-        with pytest.raises(ValueError, match="network.kind must be one of unet, mlp, .*, got"):
+        with pytest.raises(ValueError, match="network.kind must be one of unet, .*, got"):
             load(tmp_path / "run")
 
 

@@ -174,7 +174,8 @@ def test_every_sampler_walks_from_no_signal_to_the_data(name):
     if name == "consistency":
         return  # it wants ends of the ODE for estimates, not means
     assert errors[-1] < 0.01
-    assert errors[-1] < errors[-2] < 0.05
+    # below 1e-3 the first step and the last, of order 1, decide, and their errors change sign
+    assert errors[-1] < max(errors[-2], 1e-3) and errors[-2] < 0.05
 
 
 @pytest.mark.slow
