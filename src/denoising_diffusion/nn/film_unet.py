@@ -1,6 +1,7 @@
 """A U-Net of pre-activation blocks that the embedding scales and shifts."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Self, TypedDict, Unpack
 
@@ -85,6 +86,11 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+def _blocks(n: int, i: int, o: int, *, emb: int, groups: int, dropout: float) -> ConditionalChain:
+    """So many blocks, the first from i channels to o."""
+    return ConditionalChain(*(FiLMBlock(o if k else i, o, emb, groups, dropout) for k in range(n)))
+
+
 @checked
 class FiLMUNet(Embedded):
     """A U-Net by present practice, for images (b, in_channels, h, w); called as `UNet` is.
@@ -149,11 +155,7 @@ class FiLMUNet(Embedded):
             augmentations=augmentations,
         )
         self.widths, self.patch = tuple(widths), patch
-
-        def blocks(n: int, i: int, o: int) -> ConditionalChain:
-            made = (FiLMBlock(o if k else i, o, emb, block_groups, dropout) for k in range(n))
-            return ConditionalChain(*made)
-
+        blocks = partial(_blocks, emb=emb, groups=block_groups, dropout=dropout)
         n, seen = num_blocks_per_level, in_channels * patch**2
         self.stem = nn.Conv2d(seen, widths[0], 3, padding=1)
         pairs = list(pairwise(widths))

@@ -99,14 +99,14 @@ class UNet(Embedded):
         augmentations: Annotated[int, 0] = 0,
     ) -> None:
         divides("block_groups", block_groups, model_channels, "model_channels")
-        levels, emb = len(channel_multipliers), 4 * model_channels
-        _warn_of_levels(levels)
+        emb = 4 * model_channels
+        divisor = 2 ** (_few(len(channel_multipliers)) - 1)
         super().__init__(
             in_channels,
             out_channels or in_channels,
             unet_time_embedding(num_timesteps, emb),
             emb,
-            divisor=2 ** (levels - 1),
+            divisor=divisor,
             dims=dims,
             num_classes=num_classes,
             combine=combine,
@@ -118,11 +118,11 @@ class UNet(Embedded):
         more: dict[str, Any] = {} if dims == 2 else {"dims": dims}
         more |= {"dropout": dropout} if dropout else {}
         plan = Plan(
-            dims=dims,
-            channels=[model_channels, *(model_channels * m for m in channel_multipliers)],
-            block=Block(block_layer, self.embedding_width, block_groups, more),
-            num_blocks=num_blocks_per_level,
-            num_heads=num_attention_heads if middle_attention else None,
+            dims,
+            [model_channels, *self.widths],
+            Block(block_layer, self.embedding_width, block_groups, more),
+            num_blocks_per_level,
+            num_attention_heads if middle_attention else None,
         )
         self.layers = plan.network(in_channels, self.out_channels)
         seed_init(self)
@@ -171,9 +171,11 @@ def UNetConditioned(
     return UNet(in_channels, model_channels, num_timesteps, num_classes=num_classes, **options)
 
 
-def _warn_of_levels(levels: int) -> None:
+def _few(levels: int) -> int:
+    """The number of levels, with a warning where they are many."""
     if levels > _MAX_LEVELS:
         warn(
             f"{levels} channel_multipliers: each level beyond the first halves the size of "
             f"the data, and more than {_MAX_LEVELS} leave little of it"
         )
+    return levels
