@@ -152,9 +152,11 @@
   range("steps", v => v);
   range("guidance", v => v.toFixed(1));
   $("guidance-row").hidden = !guided;
+  // Trajectories without chance are lines that one can follow.
+  const first = own.sampler in FRESH && !(facts.kind === "points" && own.sampler === "ddpm") ? own.sampler : "ddim";
   for (const name of Object.keys(FRESH)) {
     if (name === "consistency" && own.sampler !== name) continue;
-    $("sampler").append(new Option(name, name, false, name === (own.sampler in FRESH ? own.sampler : "ddim")));
+    $("sampler").append(new Option(name, name, false, name === first));
   }
   const names = [...model.class_names.map((name, i) => [name, i + 1]), ...(guided ? [["none", 0]] : [])];
   $("classes").hidden = !labelled;
