@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import time
 import warnings
 
@@ -52,25 +51,6 @@ def place(tmp_path_factory):
              "--out", "points")  # fmt: skip
         ddpm("report", "digits", "points", "--out", "both.html")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
-    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    for name, path in found.items():
-        if path is None:
-            pytest.skip(f"{name} is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found["chromium"]
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(found["chromedriver"]))
-    yield driver
-    driver.quit()
 
 
 def opened(browser, file, width=1000, dark=False):

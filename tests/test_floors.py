@@ -20,6 +20,7 @@ FLOORS = (
     {"likelihood", "variational", "metrics", "report", "sampling", "recipes"},
     {"kinds"},
     {"run"},
+    {"export"},
     {"cli"},
     {"__main__"},
 )

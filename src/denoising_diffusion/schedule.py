@@ -202,7 +202,7 @@ class Schedule:
         """
         t = _host("t", t, f"[0, {self.num_timesteps}]")
         self.check_times(t)
-        return _look_up(self._table(torch.device("cpu"), torch.float64), t)
+        return look_up(self._table(torch.device("cpu"), torch.float64), t)
 
     def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t and sigma_t for t of shape (b,), shaped to multiply `like` of shape (b, ...).
@@ -219,7 +219,7 @@ class Schedule:
         if t.device.type == "cpu":
             self.check_times(t)
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-        alpha, sigma = _look_up(self._table(like.device, dtype), t.to(like.device))
+        alpha, sigma = look_up(self._table(like.device, dtype), t.to(like.device))
         shape = (-1, *[1] * (like.ndim - 1))
         return alpha.view(shape), sigma.view(shape)
 
@@ -264,7 +264,7 @@ class Schedule:
         return self._tables[key]
 
 
-def _look_up(table: tuple[Tensor, ...], t: Tensor) -> tuple[Tensor, Tensor]:
+def look_up(table: tuple[Tensor, ...], t: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of the table at integer times, an interpolated angle and norm between them."""
     alpha, sigma, angle, norm = table
     if not t.is_floating_point():

@@ -121,6 +121,12 @@ TABLES: dict[str, dict[str, Target]] = {
         "sines": "data.signals:sines",
         "signals": "data.signals:signals",
     },
+    # (model, metadata, **options) -> the file
+    "export": {
+        "html": "export.html:html",
+        "onnx": "export.onnx:onnx",
+        "pt2": "export.pt2:pt2",
+    },
     # (facts) -> a Kind
     "kind": {
         "images": "kinds.images:Images",

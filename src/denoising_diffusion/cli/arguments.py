@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from denoising_diffusion.cli.looking import Compare, Device, Info, Recipes, Report, Table
+from denoising_diffusion.cli.looking import Compare, Device, Export, Info, Recipes, Report, Table
 from denoising_diffusion.config import Problem, RunConfig, Sampling, TrainingConfig
 
 _GRID = "label×guidance"
@@ -226,4 +226,5 @@ COMMANDS: dict[str, type[Any]] = {
     "recipes": Recipes,
     "info": Info,
     "report": Report,
+    "export": Export,
 }

@@ -18,7 +18,7 @@ from denoising_diffusion.cli.arguments import (
 )
 from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
-from denoising_diffusion.cli.looking import Compare, Info, Recipes, Report, Table
+from denoising_diffusion.cli.looking import Compare, Export, Info, Recipes, Report, Table
 from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
 from denoising_diffusion.recipes import RECIPES
@@ -58,6 +58,8 @@ def run(command: object) -> None:
             info(Run(command.run))
         case Report():
             _report(command)
+        case Export():
+            _export(command)
         case _:
             raise TypeError(f"unknown command {command!r}")
 
@@ -213,6 +215,17 @@ def _report(command: Report) -> None:
     runs = [Run(path) for path in command.runs]
     file = report_runs(runs, command.out, device=command.device, overwrite=command.overwrite)
     print(file)
+
+
+def _export(command: Export) -> None:
+    from denoising_diffusion.export import export_run
+
+    c = command
+    options = {"float32": True} if c.float32 else {}
+    done = export_run(Run(c.run), c.to, c.out, average=c.average, overwrite=c.overwrite, **options)
+    if not done.made:
+        say(f"{done.path} is there already")
+    print(done.path)
 
 
 def _compare(command: Compare) -> None:

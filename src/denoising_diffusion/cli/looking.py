@@ -84,3 +84,28 @@ class Report:
     """CPU threads."""
     device: Device = "auto"
     """Where the network runs."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the trained model as a file that needs nothing of this library.
+
+    What is written was compared with the model first.
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The run folder."""
+    to: Annotated[str, arg(metavar="html|onnx|pt2")] = "html"
+    """html, one page that draws, for any browser; onnx, for ONNX Runtime and the like; or pt2, for
+    torch alone."""
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    """The file; RUN/export/model.TO without it."""
+    float32: bool = False
+    """Of html: keep all digits of the weights, at twice the size."""
+    average: Annotated[str | None, arg(metavar="NAME")] = None
+    """The weights: raw, ema, power-0.05, ..., as far as the run keeps them; its first average
+    without it."""
+    overwrite: bool = False
+    """Replace a file that exists."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""

@@ -120,8 +120,8 @@ class SuperResolution(UNet):
         """
         check_data(x, self.out_channels, 2)
         height, width = (n // self.factor for n in x.shape[2:])
-        tensor("low", low, len(x), self.out_channels, height, width, holds="floats")
-        tensor("level", level, len(x), holds="floats")
+        tensor("low", low, x.shape[0], self.out_channels, height, width, holds="floats")
+        tensor("level", level, x.shape[0], holds="floats")
         large = low.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
         emb = self.embedded(x, t, labels, augmentation) + self.level_embedding(_LEVELS * level)
         return self.answer(torch.cat([x, large.to(x.dtype)], dim=1), emb)
