@@ -46,7 +46,9 @@ class TrainingConfig:
     """Parts in which a process takes its examples of a step, one after the other: as many times
     less memory, the same step but for rounding."""
     learning_rate: float = 1e-3
-    """Adam's rate, at its highest."""
+    """The optimiser's rate, at its highest."""
+    optimizer: Choice = "adam"
+    """What takes the steps: adam, or muon, for which about twice the rate of Adam is right."""
     decay: bool = False
     """Whether the rate falls along a half cosine to 0 at the last step."""
     warmup_steps: int = 0
@@ -98,7 +100,9 @@ class TrainingConfig:
             number("ema_decay", self.ema_decay, "[0, 1)")
         if self.max_grad_norm is not None:
             number("max_grad_norm", self.max_grad_norm, "(0, inf)")
-        for table in ("objective", "loss", "prediction", "times", "weight", "augment"):
+        for table in (
+            "objective", "loss", "optimizer", "prediction", "times", "weight", "augment"
+        ):  # fmt: skip
             if getattr(self, table) is not None:
                 tables.check(table, getattr(self, table), f"training.{table}")
         for name in self.averages:

@@ -44,6 +44,11 @@ TABLES: dict[str, dict[str, Target]] = {
         "velocity": "rectified_flow:velocity",
         "edm": "edm:edm_prediction",
     },
+    # (model, learning_rate, **options) -> an Optimizer
+    "optimizer": {
+        "adam": "optimizers:adam",
+        "muon": "optimizers:muon",
+    },
     # (error, times, weight, conditions, augment, *, progress, **options) -> the loss of a batch
     "objective": {
         "diffusion": "loss:DiffusionLoss",

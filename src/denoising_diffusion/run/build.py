@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from denoising_diffusion import tables
 from denoising_diffusion.checks import one_of
@@ -89,6 +90,13 @@ def build_loss(config: RunConfig, progress: Callable[[], float] = lambda: 1.0) -
         augment_of(config),
         **({"progress": progress} if heeded else {}),
     )
+
+
+def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
+    """What takes the steps of training."""
+    own = config.training
+    make = tables.bound("optimizer", own.optimizer, "training.optimizer")
+    return make(model, own.learning_rate)
 
 
 def build_conditions(config: RunConfig) -> Conditions:

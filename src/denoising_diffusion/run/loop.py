@@ -16,7 +16,12 @@ from denoising_diffusion.data.rows import on_device
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, barrier, is_main, world_size
 from denoising_diffusion.loss import autocast
-from denoising_diffusion.run.build import build_averages, build_loss, held_out_conditions
+from denoising_diffusion.run.build import (
+    build_averages,
+    build_loss,
+    build_optimizer,
+    held_out_conditions,
+)
 from denoising_diffusion.run.checkpoint import restore_training_state, training_state
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.prepare import at_precision
@@ -61,7 +66,7 @@ class Trainer:
         self.config = self.run.config.training
         self.device = next(self.model.parameters()).device
         self.averages = build_averages(self.run.config, self.model)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
+        self.optimizer = build_optimizer(self.run.config, self.model)
         self.loss = build_loss(self.run.config, lambda: self.step / self.total_steps)
         self.rows = on_device(self.data.train, self.device)
         self.held_out = on_device(self.data.validation, self.device)

@@ -115,7 +115,7 @@ def _check_buildable(config: RunConfig, device: torch.device) -> None:
 
 
 def _state(config: RunConfig, parameters: int) -> int:
-    """Bytes of weights, gradients, Adam's two moments and the averages."""
+    """Bytes of weights, gradients, two moments of the optimiser and the averages."""
     return _VALUE * parameters * (4 + len(config.training.average_names))
 
 

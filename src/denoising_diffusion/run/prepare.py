@@ -15,7 +15,7 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import broadcast_object
 from denoising_diffusion.loss import autocast
-from denoising_diffusion.run.build import build_loss
+from denoising_diffusion.run.build import build_loss, build_optimizer
 from denoising_diffusion.super_resolution import made_smaller
 from denoising_diffusion.training import Batch, BatchLoss, train
 
@@ -98,7 +98,7 @@ def measure(
             trial := copy.deepcopy(model),
             at_precision(build_loss(config), precision),
             data.train,
-            torch.optim.Adam(trial.parameters()),
+            build_optimizer(config, trial),
             steps=rounds,
             batch_size=config.training.batch_size,
             seed=0,
