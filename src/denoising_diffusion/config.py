@@ -1,13 +1,14 @@
 """Configurations: frozen dataclasses with limits. Nothing here needs torch."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from denoising_diffusion import tables
 from denoising_diffusion.checks import integer, number, one_of
 from denoising_diffusion.files import FORMAT_VERSION, check_version
+from denoising_diffusion.strict_json import merge, read_config
 from denoising_diffusion.tables import Choice
 
 NONE = "none"
@@ -38,8 +39,7 @@ class TrainingConfig:
     epochs: int = 100
     """Passes over the training data, or over epoch_size examples."""
     epoch_size: int | None = None
-    """Examples in an epoch, so that a run is equally long for few rows and for many; null is all of
-    the training data, once."""
+    """Examples in an epoch, for runs equally long with few rows and many; null is all, once."""
     batch_size: int = 32
     """Examples per step, of all processes together."""
     accumulate: int = 1
@@ -90,16 +90,15 @@ class TrainingConfig:
         for name, low in (("epochs", 1), ("batch_size", 1), ("warmup_steps", 0), ("seen", 0)):
             _count(name, getattr(self, name), low)
         integer("seed", self.seed, 0, MOST_SEED)
-        if self.epoch_size is not None:
-            _count("epoch_size", self.epoch_size)
-        if self.snapshot is not None:
-            _count("snapshot", self.snapshot)
+        for name in ("epoch_size", "snapshot"):
+            if getattr(self, name) is not None:
+                _count(name, getattr(self, name))
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
-        if self.ema_decay is not None:
-            number("ema_decay", self.ema_decay, "[0, 1)")
-        if self.max_grad_norm is not None:
-            number("max_grad_norm", self.max_grad_norm, "(0, inf)")
+        above = "(0, inf)"
+        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", above)):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), limits)
         for table in (
             "objective", "loss", "optimizer", "prediction", "times", "weight", "augment"
         ):  # fmt: skip
@@ -159,10 +158,9 @@ class Sampling:
         if self.threshold is not None:
             number("threshold", self.threshold, "(0, 1]")
         integer("seed", self.seed, 0, MOST_SEED)
-        if self.num is not None:
-            _count("num", self.num)
-        if self.steps is not None:
-            _count("steps", self.steps)
+        for name in ("num", "steps"):
+            if getattr(self, name) is not None:
+                _count(name, getattr(self, name))
         if self.eta is not None:
             number("eta", self.eta, "[0, 1]")
 
@@ -253,6 +251,8 @@ class RunConfig:
     """How it is trained."""
     sampling: Sampling = field(default_factory=Sampling)
     """How it is sampled when nothing else is asked for; num is for the evaluation."""
+    fast: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The keys of sampling that --fast lays over it; empty for a rule that holds for any run."""
     facts: Facts | None = None
     """Found in the data before the first step."""
     format_version: int = FORMAT_VERSION
@@ -263,7 +263,7 @@ class RunConfig:
         tables.check("data", self.data, "data.name")
         tables.check("network", self.network, "network.kind")
         tables.check("schedule", self.schedule, "schedule.kind")
-        if self.sampling.times == TUNED:
+        if TUNED in (self.sampling.times, self.fast_sampling.times):
             raise ValueError(
                 "sampling.times of a configuration cannot be tuned, which needs a trained run: "
                 "ddpm tune RUN, then ddpm sample RUN --times tuned"
@@ -274,6 +274,11 @@ class RunConfig:
                 f"sampling.steps must be at most schedule.timesteps, {timesteps}, "
                 f"got {self.sampling.steps}"
             )
+
+    @property
+    def fast_sampling(self) -> Sampling:
+        """`sampling` with the keys of `fast` over it."""
+        return read_config(Sampling, merge(asdict(self.sampling), self.fast), "fast")
 
     @property
     def factor(self) -> int | None:

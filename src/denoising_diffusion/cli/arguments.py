@@ -139,6 +139,8 @@ class Sample:
     """How samples are drawn."""
     problem: Annotated[Problem, arg(name="")] = field(default_factory=Problem)
     """What is known of them beforehand."""
+    fast: bool = False
+    """In at most ten evaluations of the network each, as the configuration says or by rule."""
     raw_weights: bool = False
     """--average raw: the weights as trained."""
     source: Annotated[Path | None, arg(name="from", metavar="PICTURES|FILE.npz")] = None
@@ -192,6 +194,8 @@ class Evaluate:
     gives."""
     sampling: Annotated[Sampling, arg(name="")] = field(default_factory=Sampling)
     """How samples are drawn."""
+    fast: bool = False
+    """Samples in at most ten evaluations of the network each, as of ddpm sample --fast."""
     raw_weights: bool = False
     """--average raw: the weights as trained."""
     data: Annotated[str | None, arg(metavar="DATA")] = None

@@ -196,7 +196,7 @@ def _evaluate(command: Evaluate) -> None:
     how = Scoring(command.lenet_seeds, command.classic, command.against)
     single = command.source.is_dir() and not Run(command.source).exists
     if not command.likelihood and (command.source.suffix == ".npz" or single):
-        if command.sampling != Sampling():
+        if command.sampling != Sampling() or command.fast:
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
     else:

@@ -41,6 +41,8 @@ def _drawn(run: Run, command: Sample, source: "Source", device: str) -> "Drawn":
     out = None if command.out is None else Path(command.out)
     plain = problem == Problem()
     enlarging = source != Source() or run.config.factor is not None
+    if command.fast and command.then is not None:
+        raise ValueError("--fast is of one run that draws: it takes no --then")
     if not plain and enlarging:
         raise ValueError("--inpaint and --restore take no run that enlarges, no --from, no --then")
     if out is not None and (str(command.out).endswith(("/", os.sep)) or out.is_dir()):

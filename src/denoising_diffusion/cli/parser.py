@@ -15,6 +15,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from denoising_diffusion.checks import one_of
 from denoising_diffusion.cli.arguments import COMMANDS, Evaluate, Sample, Settings, Train, Tune
+from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import Sampling, TrainingConfig
 from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
@@ -87,10 +88,28 @@ def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
     run = Run(command.source if isinstance(command, Evaluate) else command.run)
     if run.exists:
         own = replace(run.config.sampling, num=None)
+        if not isinstance(command, Tune) and command.fast:
+            return _fast(command, run, name, rest)
         command = _cli(type(command), name, rest, _default(command, own))
-    if not isinstance(command, Tune) and command.raw_weights:
-        return replace(command, sampling=replace(command.sampling, average="raw"))
-    return command
+    return command if isinstance(command, Tune) else _with_average(command)
+
+
+def _fast(command: Sample | Evaluate, run: Run, name: str, rest: list[str]) -> Any:
+    """The command parsed again, with what --fast asks for in place of our defaults."""
+    from denoising_diffusion.run.fast import about_fast, check_fast, fast_sampling
+
+    own = fast_sampling(run)
+    found = _with_average(_cli(type(command), name, rest, _default(command, own)))
+    check_fast(found.sampling, own)
+    say(about_fast(run, found.sampling))
+    return found
+
+
+def _with_average(command: Sample | Evaluate) -> Any:
+    """The command with --raw-weights as the average that it stands for."""
+    if not command.raw_weights:
+        return command
+    return replace(command, sampling=replace(command.sampling, average="raw"))
 
 
 def _default(command: Sample | Evaluate | Tune, sampling: Sampling) -> Any:

@@ -19,7 +19,7 @@ from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.guided import guided, in_range, snapshot
-from denoising_diffusion.run.request import completed, times_of
+from denoising_diffusion.run.request import check_means, completed, times_of
 from denoising_diffusion.samplers import last
 from denoising_diffusion.sampling import start
 
@@ -69,6 +69,7 @@ def strip(
 
 
 def _completed(run: Run, wish: Sampling) -> Sampling:
+    check_means(run, "--between")
     options = tables.options_of(tables.resolve("sampler", wish.sampler))
     if wish.sampler in ("ddpm", "consistency") or wish.eta:
         named = f"ddim with eta {wish.eta:g}" if wish.eta else wish.sampler

@@ -48,4 +48,4 @@ def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None =
         seed=old.seed if seed is None else seed,
     )
     sampling = Sampling("consistency", steps=STEPS, clip=own.clip, num=own.num, seed=own.seed)
-    return replace(run.config, training=training, sampling=sampling, facts=None)
+    return replace(run.config, training=training, sampling=sampling, fast={}, facts=None)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from denoising_diffusion import distributed, tables
+from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
@@ -23,6 +23,7 @@ from denoising_diffusion.run.build import count_parameters
 from denoising_diffusion.run.draw import weights_of
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.prepare import load_data
+from denoising_diffusion.run.request import check_means
 from denoising_diffusion.run.score import Evaluation
 from denoising_diffusion.seeds import SampleNoise
 from denoising_diffusion.variational import variational_bound
@@ -84,12 +85,8 @@ def evaluate_likelihood(
 
 
 def _check_wish(run: Run, wish: Sampling) -> None:
-    own, objective = run.config.sampling, run.config.training.objective
-    if tables.name_of(objective, "training.objective") != "diffusion":
-        raise ValueError(
-            f"{run.path} learned by {objective}, whose estimates are no means: ask the run that it "
-            "was distilled from"
-        )
+    own = run.config.sampling
+    check_means(run, "--likelihood")
     if replace(own, num=wish.num, seed=wish.seed, average=wish.average) != wish:
         raise ValueError(
             "--likelihood takes --num, --seed and --average of the options of sampling alone: it "

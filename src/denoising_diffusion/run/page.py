@@ -12,6 +12,7 @@ from denoising_diffusion.report.page.chart import Chart, chart
 from denoising_diffusion.report.page.classes import classes_of
 from denoising_diffusion.report.page.rulers import Ruler, closeness, rulers
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.request import has_means
 from denoising_diffusion.run.walked import real_like, shown_nearest, shown_sets, shown_walk, walk_of
 from denoising_diffusion.schedule import Schedule
 from denoising_diffusion.strict_json import to_json
@@ -255,7 +256,8 @@ def _commands(run: Run) -> list[dict[str, str]]:
         ("ddpm sample RUN --num 100", "more samples"),
         ("ddpm sample RUN --gif walk.gif", "the walk as an animation"),
     ]
-    if config.factor is None and run.kind.compares and run.kind.num_classes:
+    guided = run.kind.num_classes > 0 and has_means(run)
+    if config.factor is None and run.kind.compares and guided:
         rows.append(("ddpm sample RUN --grid label×guidance", "all classes at rising guidance"))
     rows += [("ddpm evaluate RUN", "the scores"), ("ddpm report RUN", "this page")]
     return [_line(text, command) for command, text in rows]

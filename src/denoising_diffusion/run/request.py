@@ -29,8 +29,11 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
     Raises:
         ValueError: more steps than timesteps, an eta for a sampler that takes none, an average that
             is not kept, an unknown label, a guidance scale for a run without classes, anything
-            unlabelled of a run that never trained it, or guidance that excludes other guidance.
+            unlabelled of a run that never trained it, guidance that excludes other guidance, or
+            what needs means of a run whose estimates are none.
     """
+    if wish.sampler != "consistency":
+        check_means(run, f"sampler {wish.sampler}")
     timesteps = run.config.schedule.get("timesteps", 100)
     eta = wish.eta
     if eta is not None and "eta" not in tables.options_of(tables.resolve("sampler", wish.sampler)):
@@ -56,6 +59,27 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
     return full
 
 
+def check_means(run: Run, what: str) -> None:
+    """Refuse a distilled run, whose estimates are ends of the ODE and no means of x_start.
+
+    Raises:
+        ValueError: `what` is said to need means.
+    """
+    if not has_means(run):
+        training = run.config.training
+        origin = f", {training.init}" if training.init else ""
+        raise ValueError(
+            f"{what} needs estimates that are means, and {run.path} learned by "
+            f"{tables.name_of(training.objective, 'training.objective')}; ask the run that it was "
+            f"distilled from{origin}"
+        )
+
+
+def has_means(run: Run) -> bool:
+    """Whether estimates of x_start are its posterior means, as diffusion learns them."""
+    return tables.name_of(run.config.training.objective, "training.objective") == "diffusion"
+
+
 def _guidance(run: Run, wish: Sampling) -> Sampling:
     """The request without an interval of no guidance that the run says, if all of it can be had."""
     scale, auto, own = wish.guidance_scale, wish.autoguidance, run.config.training
@@ -66,6 +90,8 @@ def _guidance(run: Run, wish: Sampling) -> Sampling:
             f"autoguidance {auto:g} needs a run that keeps a snapshot; train one with "
             "--training.snapshot EPOCH"
         )
+    if any(s not in (0, 1) for s in (scale, auto)):
+        check_means(run, "guidance")
     if 1 not in (scale, auto):
         raise ValueError(
             f"guidance_scale {scale:g} and autoguidance {auto:g} exclude each other; one must be 1"

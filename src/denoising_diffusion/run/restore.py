@@ -21,6 +21,7 @@ from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
 from denoising_diffusion.run.guided import in_range
+from denoising_diffusion.run.request import check_means
 from denoising_diffusion.run.show import Drawn, Outputs, sample_run
 from denoising_diffusion.samplers import Sampler, Step
 from denoising_diffusion.samplers.repaint import repaint
@@ -90,6 +91,7 @@ def restore_run(
         FileExistsError: as `sample_run`.
     """
     what = "--inpaint" if problem.inpaint else "--restore"
+    check_means(run, what)
     if not run.kind.compares:
         raise ValueError(f"{what} takes a run of images; this run has {run.facts.kind}")
     if outputs.strip is not None or outputs.grid or outputs.between is not None:

@@ -13,7 +13,7 @@ from denoising_diffusion.files import as_json
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.grids import grid_file
 from denoising_diffusion.run.guided import guided, in_range, snapshot
-from denoising_diffusion.run.request import completed, labels_of, times_of
+from denoising_diffusion.run.request import check_means, completed, labels_of, times_of
 from denoising_diffusion.samplers import Sampler, last
 from denoising_diffusion.samplers.tuning import FINE, Tuned, tuned_times
 from denoising_diffusion.sampling import start
@@ -36,6 +36,7 @@ def tune(run: Run, wish: Sampling, device: str) -> Tuned:
     Raises:
         ValueError: as `completed`; a sampler with chance, or more steps than the reference has.
     """
+    check_means(run, "ddpm tune")
     integer("num", NUM if wish.num is None else wish.num, 1, MOST)
     wish = completed(run, replace(wish, times="uniform"), NUM)
     steps = integer("steps", wish.steps, 1, FINE)

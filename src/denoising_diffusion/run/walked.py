@@ -19,7 +19,7 @@ from denoising_diffusion.report.page.values import packed, sheet
 from denoising_diffusion.run.animate import walked
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import Inputs, held_out
-from denoising_diffusion.run.request import completed, names_of
+from denoising_diffusion.run.request import completed, has_means, names_of
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.sampling import denoiser
 
@@ -75,7 +75,7 @@ def wish_of(run: Run) -> Sampling:
 def scales_of(run: Run) -> list[float]:
     """The guidance scales at which a page shows the walk, the run's own one among them."""
     own = run.config.sampling.guidance_scale
-    guided = run.kind.num_classes > 0 and run.config.training.label_dropout > 0
+    guided = run.kind.num_classes > 0 and run.config.training.label_dropout > 0 and has_means(run)
     return sorted({own, *SCALES}) if guided and run.config.factor is None else [own]
 
 
