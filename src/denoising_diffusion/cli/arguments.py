@@ -214,7 +214,23 @@ class Evaluate:
     """Where the network runs."""
 
 
+@dataclass(frozen=True)
+class Demo:
+    """Train the recipe digits, about a minute, and say what to look at and what to try next.
+
+    It needs no files and no network. Given again it goes on, or says that it is there already.
+    """
+
+    out: Annotated[Path, arg(metavar="DIR")] = Path("runs/digits")
+    """The run folder."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
+
+
 COMMANDS: dict[str, type[Any]] = {
+    "demo": Demo,
     "train": Train,
     "distill": Distill,
     "resume": Resume,

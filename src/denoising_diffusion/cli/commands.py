@@ -8,6 +8,7 @@ from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
+    Demo,
     Distill,
     Evaluate,
     Resume,
@@ -16,6 +17,7 @@ from denoising_diffusion.cli.arguments import (
     Train,
     Tune,
 )
+from denoising_diffusion.cli.demo import demo
 from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
 from denoising_diffusion.cli.looking import Compare, Export, Info, Recipes, Report, Table
@@ -36,6 +38,8 @@ def run(command: object) -> None:
 
         torch.set_num_threads(integer("--threads", threads, 1))
     match command:
+        case Demo():
+            demo(command)
         case Train():
             _train(command)
         case Distill():
