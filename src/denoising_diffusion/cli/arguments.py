@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from denoising_diffusion.cli.looking import Compare, Device, Export, Info, Recipes, Report, Table
+from denoising_diffusion.cli.looking import (
+    Compare,
+    Completion,
+    Device,
+    Export,
+    Info,
+    Recipes,
+    Report,
+    Table,
+)
 from denoising_diffusion.config import Problem, RunConfig, Sampling, TrainingConfig
 
 _GRID = "label×guidance"
@@ -243,4 +252,5 @@ COMMANDS: dict[str, type[Any]] = {
     "info": Info,
     "report": Report,
     "export": Export,
+    "completion": Completion,
 }
