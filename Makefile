@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test check format clean
 
 demo: $(READY)
-	$(BIN)/ddpm train digits --out runs/digits
+	$(BIN)/ddpm demo --out runs/digits
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile

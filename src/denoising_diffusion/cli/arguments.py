@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from denoising_diffusion.cli.looking import Compare, Device, Export, Info, Recipes, Report, Table
+from denoising_diffusion.cli.looking import (
+    Compare,
+    Completion,
+    Device,
+    Export,
+    Info,
+    Recipes,
+    Report,
+    Table,
+)
 from denoising_diffusion.config import Problem, RunConfig, Sampling, TrainingConfig
 
 _GRID = "label×guidance"
@@ -218,7 +227,23 @@ class Evaluate:
     """Where the network runs."""
 
 
+@dataclass(frozen=True)
+class Demo:
+    """Train the recipe digits, about a minute, and say what to look at and what to try next.
+
+    It needs no files and no network. Given again it goes on, or says that it is there already.
+    """
+
+    out: Annotated[Path, arg(metavar="DIR")] = Path("runs/digits")
+    """The run folder."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """CPU threads."""
+    device: Device = "auto"
+    """Where the network runs."""
+
+
 COMMANDS: dict[str, type[Any]] = {
+    "demo": Demo,
     "train": Train,
     "distill": Distill,
     "resume": Resume,
@@ -231,4 +256,5 @@ COMMANDS: dict[str, type[Any]] = {
     "info": Info,
     "report": Report,
     "export": Export,
+    "completion": Completion,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
+    Demo,
     Distill,
     Evaluate,
     Resume,
@@ -16,9 +17,18 @@ from denoising_diffusion.cli.arguments import (
     Train,
     Tune,
 )
+from denoising_diffusion.cli.demo import demo
 from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
-from denoising_diffusion.cli.looking import Compare, Export, Info, Recipes, Report, Table
+from denoising_diffusion.cli.looking import (
+    Compare,
+    Completion,
+    Export,
+    Info,
+    Recipes,
+    Report,
+    Table,
+)
 from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
 from denoising_diffusion.recipes import RECIPES
@@ -36,6 +46,8 @@ def run(command: object) -> None:
 
         torch.set_num_threads(integer("--threads", threads, 1))
     match command:
+        case Demo():
+            demo(command)
         case Train():
             _train(command)
         case Distill():
@@ -60,6 +72,10 @@ def run(command: object) -> None:
             _report(command)
         case Export():
             _export(command)
+        case Completion():
+            from denoising_diffusion.cli.completion import script
+
+            print(script(command.shell))
         case _:
             raise TypeError(f"unknown command {command!r}")
 

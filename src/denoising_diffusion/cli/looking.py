@@ -109,3 +109,11 @@ class Export:
     """Replace a file that exists."""
     threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print a script that completes ddpm in a shell, for that shell to read when it starts."""
+
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="bash|zsh|fish")]
+    """The shell."""

@@ -34,8 +34,14 @@ def load_digits_images() -> tuple[Tensor, Tensor]:
     Returns:
         images (1797, 1, 8, 8) float32 in [-1, 1], grey level g of 0..16 at g/8 - 1, and
         classes (1797,) int64, 0..9.
+
+    Raises:
+        ValueError: scikit-learn, which holds them, is not installed.
     """
-    from sklearn.datasets import load_digits
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ValueError("digits come with scikit-learn: pip install scikit-learn") from None
 
     images, classes = load_digits(return_X_y=True)
     scaled = torch.as_tensor(images, dtype=torch.float32).view(-1, 1, 8, 8) / 8 - 1
