@@ -39,11 +39,15 @@ def proof(test: str) -> str:
     return nodes.make_id(test.replace("/", "-").replace("_", "-"))
 
 
+def said(test: str) -> str:
+    """The name of a test as words."""
+    return test.partition("::test_")[2].replace("_", " ")
+
+
 def _link(domain: str, kind: str, target: str, text: str, document: str) -> Any:
+    shown = nodes.literal("", text) if domain == "py" else nodes.inline("", text)
     options = {"refdomain": domain, "reftype": kind, "reftarget": target, "refdoc": document}
-    return addnodes.pending_xref(
-        "", nodes.literal("", text), refexplicit=True, refwarn=True, **options
-    )
+    return addnodes.pending_xref("", shown, refexplicit=True, refwarn=True, **options)
 
 
 class FormulaDirective(MathDirective):
@@ -65,13 +69,13 @@ class FormulaDirective(MathDirective):
         for title, key in (("code", "code"), ("proof", "tests")):
             names = self.options.get(key, "").split()
             if names:
-                line += nodes.inline("", f"{title} ")
-            for name in names:
+                line += nodes.inline("", f"{' · ' if line.children else ''}{title} ")
+            for i, name in enumerate(names):
                 if key == "code":
                     link = _link("py", "obj", PACKAGE + name, name, document)
                 else:
-                    link = _link("std", "ref", proof(name), name.partition("::")[2], document)
-                line += [link, nodes.Text(" ")]
+                    link = _link("std", "ref", proof(name), said(name), document)
+                line += [nodes.Text(", " if i else ""), link]
         found: list[Any] = super().run()
         return [*found, line] if line.children else found
 

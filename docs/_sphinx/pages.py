@@ -136,8 +136,23 @@ def proofs(_: str) -> str:
     return "\n".join(lines)
 
 
-_DRAWN = {"public": public, "tables": tables, "floors": floors, "proofs": proofs}
-_BLOCK = re.compile(r"^```\{(public|tables|floors|proofs)\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+def drawn(text: str) -> str:
+    """A figure for light and for dark pages: its name, what it shows, and its caption."""
+    from _sphinx import figures
+
+    name, alt, caption = (part.strip() for part in text.split("\n", 2))
+    figures.draw(name)
+    lines = [
+        f"```{{image}} _figures/{name}-{mode}.svg\n:class: only-{mode}\n:alt: {alt}\n```\n"
+        for mode in figures.INKS
+    ]
+    return "\n".join([*lines, "{.shows}", caption, ""])
+
+
+_DRAWN = {"drawn": drawn, "public": public, "tables": tables, "floors": floors, "proofs": proofs}
+_BLOCK = re.compile(
+    r"^```\{(drawn|public|tables|floors|proofs)\}\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 
 
 def _draw(app: Any, docname: str, source: list[str]) -> None:
