@@ -32,15 +32,16 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 # The site, in docs/_build/index.html: two small models are trained once, so that it can draw with them.
-docs: docs/_embedded/spiral.html docs/_embedded/digits.html
+docs: docs/_embedded/models/spiral.html docs/_embedded/models/digits.html
 	$(MAKE) pages
 
 # The site without training: what was exported before is in it, and a sentence where nothing was.
 pages: $(VENV)/.docs
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --builder html docs docs/_build
 
-docs/_embedded/%.html: | $(READY)
+docs/_embedded/models/%.html: | $(READY)
 	$(BIN)/ddpm train $* --out runs/site/$*
+	mkdir -p $(@D)
 	$(BIN)/ddpm export runs/site/$* --out $@
 
 $(VENV)/.docs: $(READY)

@@ -96,8 +96,12 @@ def walks(figure: Any, ink: str) -> None:
     ):
         shown = density / density.amax(1, keepdim=True)
         axes.imshow(
-            shown.T, extent=(0, 100, -2.6, 2.6), origin="lower", aspect="auto", cmap=blues, rasterized=True,
-        )  # fmt: skip
+            shown.T,
+            extent=(0, 100, -2.6, 2.6),
+            origin="lower",
+            aspect="auto",
+            cmap=blues,
+        )
         fresh = dd.stream(3, "walks")
 
         def noise(x: Tensor, fresh: torch.Generator = fresh) -> Tensor:

@@ -13,6 +13,7 @@ from _sphinx import formulae
 from denoising_diffusion.tables import TABLES, resolve
 
 ROOT = formulae.DOCS.parent
+MODELS = formulae.DOCS / "_embedded" / "models"
 SOURCE = ROOT / "src" / "denoising_diffusion"
 
 
@@ -149,9 +150,34 @@ def drawn(text: str) -> str:
     return "\n".join([*lines, "{.shows}", caption, ""])
 
 
-_DRAWN = {"drawn": drawn, "public": public, "tables": tables, "floors": floors, "proofs": proofs}
+def embedded(text: str) -> str:
+    """Pages that draw, one at a time under tabs: a line for each, its file and its title."""
+    rows = [line.split(" ", 1) for line in text.strip().splitlines()]
+    found = [(name, title) for name, title in rows if (MODELS / f"{name}.html").is_file()]
+    if len(found) < len(rows):
+        return "```{note}\nHere two models draw, in a site that `make docs` built.\n```\n"
+    tabs = [
+        f'<input type="radio" name="model" id="model-{name}"{"" if i else " checked"}>'
+        f'<label for="model-{name}">{title}</label>'
+        for i, (name, title) in enumerate(found)
+    ]
+    frames = [
+        f'<iframe src="models/{name}.html" title="{title}" loading="lazy"></iframe>'
+        for name, title in found
+    ]
+    return "\n".join(["```{raw} html", '<div class="models">', *tabs, *frames, "</div>", "```", ""])
+
+
+_DRAWN = {
+    "embedded": embedded,
+    "drawn": drawn,
+    "public": public,
+    "tables": tables,
+    "floors": floors,
+    "proofs": proofs,
+}
 _BLOCK = re.compile(
-    r"^```\{(drawn|public|tables|floors|proofs)\}\n(.*?)^```$", re.DOTALL | re.MULTILINE
+    r"^```\{(embedded|drawn|public|tables|floors|proofs)\}\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )
 
 
