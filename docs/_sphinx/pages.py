@@ -1,6 +1,7 @@
 """Parts of pages that are drawn from the code: public names, tables, floors and proofs."""
 
 import ast
+import html
 import importlib
 import inspect
 import re
@@ -105,9 +106,9 @@ def floors(_: str) -> str:
         if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "FLOORS"
     )
     rows = eval(compile(ast.Expression(value), "FLOORS", "eval"))
-    lines = ['<ol class="floors" reversed start="' + str(len(rows) - 1) + '">']
-    for names in reversed(rows):
-        lines.append("<li>" + "".join(map(_unit, sorted(names))) + "</li>")
+    lines = ['<ol class="floors">']
+    for number, names in reversed(list(enumerate(rows))):
+        lines.append(f"<li><i>{number}</i>{''.join(map(_unit, sorted(names)))}</li>")
     return "```{raw} html\n" + "\n".join([*lines, "</ol>"]) + "\n```\n"
 
 
@@ -115,7 +116,7 @@ def _unit(name: str) -> str:
     path = SOURCE / f"{name}.py"
     path = path if path.exists() else SOURCE / name / "__init__.py"
     text = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
-    return f"<div><b>{name}</b><span>{text}</span></div>"
+    return f"<div><b>{html.escape(name)}</b><span>{html.escape(text)}</span></div>"
 
 
 def proofs(_: str) -> str:
