@@ -37,8 +37,9 @@ def test_every_python_block_of_the_readme_runs(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-def test_every_command_of_the_readme_is_understood():
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md", "docs/tutorial.md"])
+def test_every_command_of_a_page_is_understood(page):
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     lines = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]
     commands = [words[1:] for words in lines if words and words[0].endswith("ddpm")]
     assert len(commands) >= 10

@@ -95,13 +95,11 @@ class TrainingConfig:
                 _count(name, getattr(self, name))
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
-        above = "(0, inf)"
-        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", above)):
+        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", "(0, inf)")):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), limits)
-        for table in (
-            "objective", "loss", "optimizer", "prediction", "times", "weight", "augment"
-        ):  # fmt: skip
+        own = ("objective", "loss", "optimizer", "prediction", "times", "weight", "augment")
+        for table in own:
             if getattr(self, table) is not None:
                 tables.check(table, getattr(self, table), f"training.{table}")
         for name in self.averages:
