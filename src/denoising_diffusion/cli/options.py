@@ -24,7 +24,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "loss": tuple(TABLES["loss"]),
     **{
         f"training.{name}": tuple(TABLES[name])
-        for name in ("objective", "loss", "prediction", "times", "weight", "augment")
+        for name in ("objective", "loss", "optimizer", "prediction", "times", "weight", "augment")
     },
     "data.name": tuple(TABLES["data"]),
     "network.kind": tuple(TABLES["network"]),
