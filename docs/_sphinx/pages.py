@@ -108,7 +108,8 @@ def floors(_: str) -> str:
     rows = eval(compile(ast.Expression(value), "FLOORS", "eval"))
     lines = ['<ol class="floors">']
     for number, names in reversed(list(enumerate(rows))):
-        lines.append(f"<li><i>{number}</i>{''.join(map(_unit, sorted(names)))}</li>")
+        units = "".join(map(_unit, sorted(names)))
+        lines.append(f"<li><i>{number}</i><div>{units}</div></li>")
     return "```{raw} html\n" + "\n".join([*lines, "</ol>"]) + "\n```\n"
 
 
@@ -116,7 +117,8 @@ def _unit(name: str) -> str:
     path = SOURCE / f"{name}.py"
     path = path if path.exists() else SOURCE / name / "__init__.py"
     text = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
-    return f"<div><b>{html.escape(name)}</b><span>{html.escape(text)}</span></div>"
+    text = re.sub("`(.*?)`", r"<code>\1</code>", html.escape(text))
+    return f"<p><b>{html.escape(name)}</b><span>{text}</span></p>"
 
 
 def proofs(_: str) -> str:
