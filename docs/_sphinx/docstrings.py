@@ -5,6 +5,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.ext.napoleon import GoogleDocstring
 
 import denoising_diffusion
 from _sphinx import formulae
@@ -25,8 +26,10 @@ def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
         line if line.startswith("    ") and "::" in line else escaped(line) for line in lines
     ]
     lines[:] = list(_displayed(lines))
-    if what in ("property", "attribute"):  # napoleon would take words before a colon for a type
-        lines[:] = [line.replace(":", _COLON) for line in lines]
+    if what in ("property", "attribute"):
+        # napoleon would take words before the first colon for a type, and read no sections.
+        read = GoogleDocstring(lines, app.config, app, "method", name, obj, options).lines()
+        lines[:] = [line.replace(":", _COLON) for line in read]
 
 
 def _displayed(lines: list[str]) -> Any:
@@ -46,7 +49,18 @@ def _plain(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: Any, back: Any
 ) -> Any:
     """Signatures without what checks their arguments, which the text tells."""
-    return signature and unannotated(signature), back and unannotated(back)
+    if getattr(obj, "_is_protocol", False):
+        return "", None
+    if signature:
+        signature = re.sub(r"<function [\w.<>]*<lambda>>", "...", signature)
+        signature = re.sub(r"<(?:function|class) '?(?:[\w.]+\.)?(\w+)[^<>]*>", r"\1", signature)
+        signature = unannotated(signature.replace("<factory>", "..."))
+    return signature, back and unannotated(back)
+
+
+def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """The fields of a named tuple are in its signature; there is no more to say of them."""
+    return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
 
 
 def unannotated(text: str) -> str:
@@ -89,6 +103,7 @@ def _code(
 def setup(app: Any) -> None:
     """The role, and what is done before and after napoleon reads the sections."""
     app.add_role("code_of", _code)
+    app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-signature", _plain)
     app.connect("autodoc-process-docstring", _escape, priority=100)
     app.connect("autodoc-process-docstring", _append, priority=900)

@@ -39,7 +39,7 @@ def _entry(name: str) -> str:
         return _rst(f".. autoclass:: {full}\n{options}")
     if inspect.isroutine(found):
         return _rst(f".. autofunction:: {full}\n")
-    return _rst(f".. py:data:: {full}\n\n   {_text_of(name)}\n")
+    return _rst(f".. py:data:: {name}\n   :module: denoising_diffusion\n\n   {_text_of(name)}\n")
 
 
 def _found(name: str) -> Any:
