@@ -38,6 +38,8 @@ class TrainingConfig:
 
     epochs: int = 100
     """Passes over the training data, or over epoch_size examples."""
+    minutes: float | None = None
+    """All that the run was planned to take, from which its epochs followed; null for no plan."""
     epoch_size: int | None = None
     """Examples in an epoch, for runs equally long with few rows and many; null is all, once."""
     batch_size: int = 32
@@ -94,7 +96,7 @@ class TrainingConfig:
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
         above = "(0, inf)"
-        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", above)):
+        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", above), ("minutes", above)):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), limits)
         for table in ("objective", "loss", "prediction", "times", "weight", "augment"):
