@@ -15,6 +15,7 @@ CHOICES = ["nonsense", "3"]
 TRAIN = {
     "--epochs": NO_COUNT,
     "--batch-size": NO_COUNT,
+    "--minutes": ["0", "-1", "nan", "inf", "x"],
     "--seed": ["-1", "x", "1.5"],
     "--threads": NO_COUNT,
     "--loss": CHOICES,

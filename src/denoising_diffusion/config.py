@@ -38,13 +38,14 @@ class TrainingConfig:
 
     epochs: int = 100
     """Passes over the training data, or over epoch_size examples."""
+    minutes: float | None = None
+    """All that the run was planned to take, from which its epochs followed; null for no plan."""
     epoch_size: int | None = None
     """Examples in an epoch, for runs equally long with few rows and many; null is all, once."""
     batch_size: int = 32
     """Examples per step, of all processes together."""
     accumulate: int = 1
-    """Parts in which a process takes its examples of a step, one after the other: as many times
-    less memory, the same step but for rounding."""
+    """Parts, one after the other, of a process's examples of a step: less memory, the same step."""
     learning_rate: float = 1e-3
     """The optimiser's rate, at its highest."""
     optimizer: Choice = "adam"
@@ -66,8 +67,7 @@ class TrainingConfig:
     augment: Choice | None = None
     """Changed copies of the data; null for none."""
     label_dropout: float = 0.0
-    """The share of labels, and of pictures to enlarge, hidden in training, so that the model can
-    also go without them."""
+    """The share of labels, and of pictures to enlarge, hidden in training, as guidance needs."""
     ema_decay: float | None = None
     """The limit of the decay of the averaged weights; null for none."""
     averages: tuple[str, ...] = ()
@@ -95,7 +95,8 @@ class TrainingConfig:
                 _count(name, getattr(self, name))
         number("learning_rate", self.learning_rate, "(0, 10)")
         number("label_dropout", self.label_dropout, "[0, 1]")
-        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", "(0, inf)")):
+        above = "(0, inf)"
+        for name, limits in (("ema_decay", "[0, 1)"), ("max_grad_norm", above), ("minutes", above)):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), limits)
         own = ("objective", "loss", "optimizer", "prediction", "times", "weight", "augment")
@@ -266,11 +267,10 @@ class RunConfig:
                 "sampling.times of a configuration cannot be tuned, which needs a trained run: "
                 "ddpm tune RUN, then ddpm sample RUN --times tuned"
             )
-        timesteps = self.schedule.get("timesteps", 100)
-        if self.sampling.steps is not None and self.sampling.steps > timesteps:
+        steps, timesteps = self.sampling.steps, self.schedule.get("timesteps", 100)
+        if steps is not None and steps > timesteps:
             raise ValueError(
-                f"sampling.steps must be at most schedule.timesteps, {timesteps}, "
-                f"got {self.sampling.steps}"
+                f"sampling.steps must be at most schedule.timesteps, {timesteps}, got {steps}"
             )
 
     @property

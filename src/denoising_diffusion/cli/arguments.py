@@ -72,6 +72,8 @@ class Train:
     """Begin with the weights of another run, where their shapes agree."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """--training.epochs."""
+    minutes: Annotated[float | None, arg(metavar="N")] = None
+    """As many epochs as fit, so that all, from reading the data to the report, takes so long."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
     """--training.batch-size."""
     loss: Annotated[str | None, arg(metavar="mse|mae")] = None

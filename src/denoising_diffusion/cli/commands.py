@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,10 @@ def configuration(command: Train) -> RunConfig:
     for key in ("label_column", "size"):
         if getattr(command, key) is not None:
             data[key] = getattr(command, key)
+    if command.minutes is not None:
+        if command.epochs is not None or training.epochs != base.training.epochs:
+            raise ValueError("--minutes decides the epochs: it takes no --epochs")
+        training = replace(training, minutes=command.minutes)
     if command.init is not None:
         training = replace(training, init=os.path.realpath(command.init))
     config = replace(
@@ -116,6 +121,8 @@ def configuration(command: Train) -> RunConfig:
 
 
 def _train(command: Train) -> None:
+    # With it what the processor did until here, which is how long it took to come here.
+    begun = time.monotonic() - time.process_time()
     config = configuration(command)
     out = command.out or Path("runs") / config.recipe
     if command.dry_run:
@@ -131,6 +138,7 @@ def _train(command: Train) -> None:
         evaluate=not command.no_evaluate,
         overwrite=command.overwrite,
         say=say,
+        begun=begun,
     )
     _print_result(result.table, result.files)
 

@@ -39,6 +39,7 @@ def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None =
         times="continuous",
         weight=None,
         epochs=old.epochs if epochs is None else epochs,
+        minutes=None,
         decay=True,
         init=os.path.realpath(path),
         seen=old.seen + run.config.total_steps * old.batch_size,

@@ -24,6 +24,7 @@ from denoising_diffusion.run.build import (
 )
 from denoising_diffusion.run.checkpoint import restore_training_state, training_state
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.plan import PREVIEWS
 from denoising_diffusion.run.prepare import at_precision
 from denoising_diffusion.run.stop import Diverged, Interrupted
 from denoising_diffusion.training import TrainStep, train
@@ -31,7 +32,6 @@ from denoising_diffusion.training import TrainStep, train
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 # Several processes ask one another this rarely, for it makes each wait for the slowest.
 STEPS_BETWEEN_QUESTIONS = 10
-PREVIEWS = 10
 LINES = 100
 """At most so many lines on epochs are printed off a terminal."""
 
@@ -102,7 +102,21 @@ class Trainer:
             Interrupted: stopped early, with a checkpoint written.
             Diverged: the loss is not a number.
         """
-        steps = train(
+        bar = tqdm(
+            total=self.total_steps * self.config.batch_size,
+            initial=self.step * self.config.batch_size,
+            unit=self.run.kind.unit,
+            unit_scale=True,
+            desc=self.run.config.recipe,
+            file=sys.stderr,
+            disable=not (is_main() and sys.stderr.isatty()),
+        )
+        with bar:
+            self._consume(self.steps(), bar, stop)
+
+    def steps(self) -> Iterator[TrainStep]:
+        """The steps from the present one on."""
+        return train(
             self.model,
             at_precision(self.loss, self.config.precision),
             self.rows,
@@ -116,17 +130,6 @@ class Trainer:
             learning_rate=self.learning_rate,
             max_grad_norm=self.config.max_grad_norm,
         )
-        bar = tqdm(
-            total=self.total_steps * self.config.batch_size,
-            initial=self.step * self.config.batch_size,
-            unit=self.run.kind.unit,
-            unit_scale=True,
-            desc=self.run.config.recipe,
-            file=sys.stderr,
-            disable=not (is_main() and sys.stderr.isatty()),
-        )
-        with bar:
-            self._consume(steps, bar, stop)
 
     def _consume(
         self, steps: Iterator[TrainStep], bar: "tqdm[Any]", stop: Callable[[], bool]
@@ -146,7 +149,7 @@ class Trainer:
                 self._end_epoch(epoch, taken.lr, bar)
             due, stopping = self._agree(now - last_save > SECONDS_BETWEEN_CHECKPOINTS, stop())
             if ended or due or stopping:
-                self.save()
+                self.keep()
                 last_save = now
             if ended:
                 barrier()  # nobody runs ahead of a write that failed
@@ -165,12 +168,15 @@ class Trainer:
             return [False] * len(wishes)
         return [count > 0 for count in all_sum(torch.tensor(wishes, dtype=torch.int32)).tolist()]
 
-    def _end_epoch(self, epoch: int, lr: float, bar: "tqdm[Any]") -> None:
-        self._check_finite()
-        model = self.sampling_model.eval()
+    def held_out_loss(self) -> float:
+        """The loss of the model that samples, on the data held out."""
         with autocast(self.config.precision, self.device):
             conditions = held_out_conditions(self.run.config)
-            held_out = self.loss.held_out(model, self.held_out, conditions)
+            return self.loss.held_out(self.sampling_model.eval(), self.held_out, conditions)
+
+    def _end_epoch(self, epoch: int, lr: float, bar: "tqdm[Any]") -> None:
+        self._check_finite()
+        model, held_out = self.sampling_model.eval(), self.held_out_loss()
         loss = torch.stack(self.pending).double().mean().item()
         self.pending = []
         if not is_main():
@@ -188,7 +194,7 @@ class Trainer:
         if epoch * PREVIEWS // epochs > (epoch - 1) * PREVIEWS // epochs:
             self.preview(model, epoch)
 
-    def save(self) -> None:
+    def keep(self) -> None:
         """Write a checkpoint, unless a loss since the last one is not a number."""
         self._check_finite()
         if not is_main():

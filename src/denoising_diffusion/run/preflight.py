@@ -85,8 +85,13 @@ def _about(config: RunConfig, model: GaussianDiffusion) -> str:
     shape = " × ".join(map(str, facts.shape))
     return (
         f"{facts.num_train:,} {facts.kind} of shape {shape}{classes} to learn from, "
-        f"{facts.parameters:,} parameters{_levels(model)}, {config.total_steps:,} steps"
+        f"{facts.parameters:,} parameters{_levels(model)}, {_length(config)}"
     )
+
+
+def _length(config: RunConfig) -> str:
+    minutes = config.training.minutes
+    return f"{config.total_steps:,} steps" if minutes is None else f"{minutes:g} minutes"
 
 
 def _levels(model: GaussianDiffusion) -> str:

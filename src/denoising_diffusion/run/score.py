@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,12 @@ class Evaluation:
     def kept_in(self, run: Run, origin: Origin) -> None:
         """Put it behind the other evaluations of a run, made from this."""
         run.evaluations.add([s._asdict() for s in self.scores], self.note, origin)
+
+
+def ending_request(run: Run) -> Sampling:
+    """The completed request of the samples that a run is scored with in the end."""
+    wanted, most = run.config.sampling.num or run.kind.default_num(), run.kind.most(run.data)
+    return completed(run, replace(run.config.sampling, num=min(wanted, most)))
 
 
 def draw_evaluation(run: Run, model: GaussianDiffusion, wish: Sampling, data: Dataset) -> Path:

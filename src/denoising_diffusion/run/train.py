@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,11 +18,18 @@ from denoising_diffusion.run.ending import draw_pictures, pictures, preview
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.history import OnLog
 from denoising_diffusion.run.loop import Trainer
+from denoising_diffusion.run.place import check_folder, just_begun, move_aside
+from denoising_diffusion.run.plan import as_stored
 from denoising_diffusion.run.preflight import preflight
 from denoising_diffusion.run.prepare import learned, load_data, resolve_precision
+from denoising_diffusion.run.rehearse import plan_run
 from denoising_diffusion.run.report import reported, write_report
-from denoising_diffusion.run.request import completed
-from denoising_diffusion.run.score import draw_evaluation, evaluation_origin, score
+from denoising_diffusion.run.score import (
+    draw_evaluation,
+    ending_request,
+    evaluation_origin,
+    score,
+)
 from denoising_diffusion.run.settings import settled
 from denoising_diffusion.run.stop import stop_on_signal
 from denoising_diffusion.strict_json import first_difference
@@ -47,11 +55,13 @@ def train_run(
     overwrite: bool = False,
     say: Say = lambda _: None,
     on_log: OnLog | None = None,
+    begun: float | None = None,
 ) -> TrainResult:
     """Train a run in this folder, or go on with it, and finish it with pictures and scores.
 
     Args:
-        config: what to train; precision "auto" is resolved before the first step.
+        config: what to train; precision "auto" is resolved before the first step, and minutes
+            decide the epochs.
         out: the run folder.
         device: where the network runs.
         evaluate: whether to score the run at the end.
@@ -60,19 +70,21 @@ def train_run(
         on_log: told of every epoch, (step, {"epoch", "loss", "val_loss", "lr", "step"}), in the
             first process, once its line is in the history; what it raises ends the training, which
             can be resumed.
+        begun: the time, of time.monotonic(), from which minutes count; now without it.
 
     Raises:
         ValueError: bad configuration or data, or a folder that holds something else.
         Interrupted: stopped by a signal, after saving.
         Diverged: the loss is not a number.
     """
+    begun = time.monotonic() if begun is None else begun
     place, run = pick_device(device), Run(out)
     run.history.on_log = on_log and function("on_log", on_log)
     with contextlib.ExitStack() as lock:
         with distributed.processes(place.type):
             data = load_data(config.data)
             batch_parts(config.training.batch_size, config.training.accumulate)
-            _check_folder(run, overwrite)
+            check_folder(run, overwrite)
             # What could not come to its end fails here, before anything is written.
             ready = preflight(config, data, run.path, place, evaluate=evaluate)
             config, model = ready.config, ready.model
@@ -83,7 +95,7 @@ def train_run(
             if distributed.broadcast_object(_goes_on(run, config, model, evaluate, overwrite)):
                 _check_same(run, config)
             else:
-                _begin(run, config, model, say)
+                _begin(run, config, model, say, begun, evaluate)
             ended = _train_and_draw(run, model, evaluate, say)
         return _score(run, ended)
 
@@ -143,13 +155,16 @@ class _Ended:
     file: Path | None = None
 
 
-def _begin(run: Run, config: RunConfig, model: GaussianDiffusion, say: Say) -> None:
-    """Settle the precision and make the folder; an old one is moved aside."""
+def _begin(
+    run: Run, config: RunConfig, model: GaussianDiffusion, say: Say, begun: float, evaluate: bool
+) -> None:
+    """Settle the precision and the steps, and make the folder; an old one is moved aside."""
     assert config.facts is not None
     kind = tables.resolve("kind", config.facts.kind)(config.facts)
     config = resolve_precision(config, model, learned(config, run.data), kind.half)
+    config = plan_run(config, model, run.data, say, begun=begun, evaluate=evaluate)
     if distributed.is_main():
-        if run.path.exists() and not _just_begun(run.path):
+        if run.path.exists() and not just_begun(run.path):
             say(f"the old run is now {move_aside(run.path)}")
         run.create(config)
     distributed.barrier()
@@ -190,8 +205,7 @@ def _train_and_draw(run: Run, model: GaussianDiffusion, evaluate: bool, say: Say
     shown = pictures(run, model) or []
     if not evaluate:
         return _Ended(model, shown)
-    wanted, most = run.config.sampling.num or run.kind.default_num(), run.kind.most(run.data)
-    wish = completed(run, replace(run.config.sampling, num=min(wanted, most)))
+    wish = ending_request(run)
     if distributed.broadcast_object(_scored(run, model, wish)):
         return _Ended(model, shown, wish)
     say(f"drawing {wish.num:,} samples to score")
@@ -217,23 +231,6 @@ def _score(run: Run, ended: _Ended) -> TrainResult:
     return TrainResult(run.read_table(), [*ended.shown, *made, write_report(run, ended.model)])
 
 
-def _check_folder(run: Run, overwrite: bool) -> None:
-    path = run.path
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; --out takes a folder")
-    if path.exists() and not run.exists and not overwrite and not _just_begun(path):
-        raise ValueError(f"{path} holds files but no run; take another --out, or --overwrite")
-
-
-def _just_begun(path: Path) -> bool:
-    """Whether a folder holds nothing but what a kill left of the beginning of a run."""
-    return all(
-        file.name == "samples" and not any(file.iterdir()) if file.is_dir()
-        else file.name.startswith(".config.json.") or file.name == ".lock"
-        for file in path.iterdir()
-    )  # fmt: skip
-
-
 def _goes_on(
     run: Run, config: RunConfig, model: GaussianDiffusion, evaluate: bool, overwrite: bool
 ) -> bool:
@@ -257,11 +254,7 @@ def _goes_on(
 
 def _check_same(run: Run, config: RunConfig) -> None:
     """Refuse another configuration than the stored one; the first key that differs is named."""
-    stored = run.config
-    if config.training.precision == "auto":
-        precision = stored.training.precision
-        config = replace(config, training=replace(config.training, precision=precision))
-    key = first_difference(stored, config)
+    key = first_difference(run.config, as_stored(config, run.config))
     if key is not None:
         raise ValueError(
             f"{run.path} holds a run of another configuration: {key} differs; take another "
@@ -288,13 +281,3 @@ def _change(run: Run, model: GaussianDiffusion, config: RunConfig, epochs: int |
         run.write_config(config)
     distributed.barrier()
     run.config = config
-
-
-def move_aside(path: Path) -> Path:
-    """Move a run folder to the first free of RUN.old, RUN.old2, ...; the new path."""
-    number, target = 1, path.with_name(path.name + ".old")
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.old{number}")
-    path.rename(target)
-    return target
