@@ -61,7 +61,7 @@ def write_parts(path: str | Path, parts: Iterable[bytes]) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        locks.replace(beside, path)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:

@@ -3,10 +3,16 @@
 import os
 from pathlib import Path
 
+UNKNOWN = 2**62
+"""Where the system does not say, nothing is refused."""
+
 
 def available() -> int:
-    """Bytes that this process can still have on this machine."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    """Bytes that this process can still have on this machine; UNKNOWN where nothing tells."""
+    try:
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, OSError, ValueError):  # Windows, which is asked for nothing
+        limits = [UNKNOWN]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         limits += [int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line]

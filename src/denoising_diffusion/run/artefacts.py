@@ -74,7 +74,11 @@ class Artefacts:
     def _key(self, path: Path) -> str:
         # Relative even outside the run, so that equal runs have equal records.
         whole = os.path.join(os.path.realpath(path.parent), path.name)
-        return Path(os.path.relpath(whole, os.path.realpath(self.folder))).as_posix()
+        try:
+            key = os.path.relpath(whole, os.path.realpath(self.folder))
+        except ValueError:  # on another drive
+            key = whole
+        return Path(key).as_posix()
 
     def _read(self) -> dict[str, Any]:
         """The record; what is damaged in it counts as missing, and is made again."""

@@ -29,7 +29,7 @@ class History:
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a line, and tell whoever listens."""
-        with self.file.open("a", encoding="utf-8") as file:
+        with self.file.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(row) + "\n")
         if self.on_log is not None:
             self.on_log(row["step"], dict(row))

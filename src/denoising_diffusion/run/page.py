@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from pathlib import Path
+from pathlib import PureWindowsPath
 from typing import Any
 
 from denoising_diffusion.config import RunConfig
@@ -269,6 +269,6 @@ def _without_paths(value: Any) -> Any:
         return {k: _without_paths(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_without_paths(v) for v in value]
-    if isinstance(value, str) and (os.path.isabs(value) or os.sep in value):
-        return Path(value).name
+    if isinstance(value, str) and ("/" in value or "\\" in value):
+        return PureWindowsPath(value).name  # which knows both separators
     return value
