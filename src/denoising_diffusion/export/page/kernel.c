@@ -13,18 +13,18 @@ static inline float sum(four v) {
          wasm_f32x4_extract_lane(v, 3);
 }
 
-static inline four multiplied(four sums, four a, four b) { return wasm_f32x4_add(sums, wasm_f32x4_mul(a, b)); }
+static inline four madd(four sums, four a, four b) { return wasm_f32x4_add(sums, wasm_f32x4_mul(a, b)); }
 
 // What a row of `wide` weights, eight channels each, adds to the sums of the pixels at p.
-static inline __attribute__((always_inline)) const float *along(four sums[TILE][2], const float *w, const float *const p[TILE],
-                                                                int at, int wide) {
+static inline __attribute__((always_inline)) const float *along(four sums[TILE][2], const float *w,
+                                                                const float *const p[TILE], int at, int wide) {
   for (int i = 0; i < wide; i++, w += 8) {
     four low = wasm_v128_load(w), high = wasm_v128_load(w + 4);
 #pragma clang loop unroll(full)
     for (int k = 0; k < TILE; k++) {
       four x = wasm_v128_load32_splat(p[k] + at + i);
-      sums[k][0] = multiplied(sums[k][0], low, x);
-      sums[k][1] = multiplied(sums[k][1], high, x);
+      sums[k][0] = madd(sums[k][0], low, x);
+      sums[k][1] = madd(sums[k][1], high, x);
     }
   }
   return w;
@@ -88,7 +88,7 @@ EXPORT norm(const float *x, const float *w, const float *bias, float *out, int g
     four m = wasm_f32x4_splat(mean), squares = wasm_f32x4_splat(0);
     for (int i = 0; i < whole; i += 4) {
       four d = wasm_f32x4_sub(wasm_v128_load(x + i), m);
-      squares = multiplied(squares, d, d);
+      squares = madd(squares, d, d);
     }
     float variance = sum(squares);
     for (int i = whole; i < length; i++) variance += (x[i] - mean) * (x[i] - mean);
@@ -100,7 +100,7 @@ EXPORT norm(const float *x, const float *w, const float *bias, float *out, int g
       int i = 0;
       for (; i + 4 <= each; i += 4) {
         four d = wasm_f32x4_sub(wasm_v128_load(v + i), m);
-        wasm_v128_store(out + i, multiplied(wasm_f32x4_splat(more), d, wasm_f32x4_splat(by)));
+        wasm_v128_store(out + i, madd(wasm_f32x4_splat(more), d, wasm_f32x4_splat(by)));
       }
       for (; i < each; i++) out[i] = (v[i] - mean) * by + more;
     }
@@ -112,15 +112,15 @@ static inline four power(four x) {
   x = wasm_f32x4_min(wasm_f32x4_max(x, wasm_f32x4_splat(-87)), wasm_f32x4_splat(88));
   four n = wasm_f32x4_nearest(wasm_f32x4_mul(x, wasm_f32x4_splat(1.44269504f)));
   // ln(2) in two parts, of which the first times n is exact.
-  four r = multiplied(multiplied(x, n, wasm_f32x4_splat(-0.693359375f)), n, wasm_f32x4_splat(2.12194440e-4f));
+  four r = madd(madd(x, n, wasm_f32x4_splat(-0.693359375f)), n, wasm_f32x4_splat(2.12194440e-4f));
   four made = wasm_f32x4_splat(1 / 5040.0f);
-  made = multiplied(wasm_f32x4_splat(1 / 720.0f), made, r);
-  made = multiplied(wasm_f32x4_splat(1 / 120.0f), made, r);
-  made = multiplied(wasm_f32x4_splat(1 / 24.0f), made, r);
-  made = multiplied(wasm_f32x4_splat(1 / 6.0f), made, r);
-  made = multiplied(wasm_f32x4_splat(0.5f), made, r);
-  made = multiplied(wasm_f32x4_splat(1), made, r);
-  made = multiplied(wasm_f32x4_splat(1), made, r);
+  made = madd(wasm_f32x4_splat(1 / 720.0f), made, r);
+  made = madd(wasm_f32x4_splat(1 / 120.0f), made, r);
+  made = madd(wasm_f32x4_splat(1 / 24.0f), made, r);
+  made = madd(wasm_f32x4_splat(1 / 6.0f), made, r);
+  made = madd(wasm_f32x4_splat(0.5f), made, r);
+  made = madd(wasm_f32x4_splat(1), made, r);
+  made = madd(wasm_f32x4_splat(1), made, r);
   four bits = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(127)), 23);
   return wasm_f32x4_mul(made, bits);
 }
