@@ -89,11 +89,12 @@ def test_one_evaluation_and_a_guided_walk_are_those_of_torch(browser, page):
     opened(browser, file)
     off = float(browser.find_element("id", "selftest").get_attribute("data-off"))
     assert 0 < off < 1e-5
+    assert browser.find_element("id", "selftest").get_attribute("data-path") == "WebAssembly"
     scale = 2.0 if names else 1.0
     walked = browser.execute_script(
         "const model = JSON.parse(document.getElementById('model').textContent);"
         "const wish = {seed: 3, steps: 5, sampler: 'ddim', label: arguments[0], scale: 2};"
-        "const steps = [...walk(model, denoiserOf(model, networkOf(model)), wish)];"
+        "const steps = [...walk(model, denoiserOf(model, fastOf(model)), wish)];"
         "return steps.map(s => [s.t, [...s.x], [...s.estimate]]);",
         1 if names else 0,
     )

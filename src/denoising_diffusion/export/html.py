@@ -51,6 +51,7 @@ def html(model: GaussianDiffusion, metadata: dict[str, Any], *, float32: bool = 
         **_stored(tape, example, float32),
         "names": names,
         "test": {"given": [_text(v.double()) for v in example], "answer": _text(answer.double())},
+        "kernel": base64.b64encode(_asset("kernel.wasm")).decode(),
         "tolerance": FULL if float32 else HALF,
         "count": count,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -110,9 +111,8 @@ def _text(values: Tensor) -> str:
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
 
 
-def _asset(name: str) -> str:
-    page = resources.files("denoising_diffusion.export.page")
-    return (page / name).read_text(encoding="utf-8")
+def _asset(name: str) -> bytes:
+    return (resources.files("denoising_diffusion.export.page") / name).read_bytes()
 
 
 def _rendered(shown: dict[str, Any], title: str) -> str:
@@ -120,8 +120,12 @@ def _rendered(shown: dict[str, Any], title: str) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    script = "".join(map(_asset, ("network.js", "walk.js", "page.js")))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.from_string(_asset("page.html.j2")).render(
-        title=title, style=_asset("page.css"), script=script, digest=digest, model=shown
+    script = b"".join(map(_asset, ("network.js", "kernel.js", "walk.js", "page.js")))
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    return environment.from_string(_asset("page.html.j2").decode()).render(
+        title=title,
+        style=_asset("page.css").decode(),
+        script=script.decode(),
+        digest=digest,
+        model=shown,
     )

@@ -192,8 +192,8 @@ const OPERATIONS = {
   cat: join, conv: convolve, linear, norm: groupNorm, attention: attend, nearest, pad,
 };
 
-// (inputs: arrays in their order) -> the answer, a Float32Array.
-function networkOf(model) {
+// Values that are known, at their numbers.
+function storedOf(model) {
   const known = [], all = model.half ? fromHalf(new Uint16Array(bytesOf(model.weights))) : Float64Array.from(new Float32Array(bytesOf(model.weights)));
   const exact = new Float64Array(bytesOf(model.constants));
   for (const [data, held] of [[all, model.weightShapes], [exact, model.constantShapes]]) {
@@ -202,6 +202,12 @@ function networkOf(model) {
       known[number] = { shape, data: data.subarray(start, start += size(shape)) };
     }
   }
+  return known;
+}
+
+// (inputs: arrays in their order) -> the answer, a Float32Array.
+function slowOf(model) {
+  const known = storedOf(model);
   return inputs => {
     const values = known.slice();
     inputs.forEach((data, i) => { values[i] = { shape: model.inputs[i], data }; });
