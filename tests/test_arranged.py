@@ -108,7 +108,7 @@ def test_frames_begin_with_the_noise_that_is_sampled_and_end_with_the_samples(sm
     frames = animate.frames_of(run, model, wish, of)
     assert len(frames) == 6 and len({f.size for f in frames}) == 1
     if of != "both":
-        picture = run.kind.picture(walked[-1].x, show.names_of(run, wish))
+        picture = run.kind.picture(walked[-1].x, show.names_of(run, wish)).image()
         title = frames[-1].height - picture.height
         below = frames[-1].crop((0, title, *frames[-1].size))
         assert title > 0 and np.array_equal(np.asarray(below), np.asarray(picture))

@@ -109,18 +109,20 @@ def test_classes_have_their_colours():
 def test_the_data_is_grey_behind():
     x = torch.zeros(40, 2)
     picture = Canvas(["a", "b"], [(-1, 1)] * 2, behind=x).draw(x[:0])
-    middle = np.asarray(picture)[28 + 200, 66 + 200].astype(float)
+    middle = np.asarray(picture)[28 + 220, 66 + 220].astype(float)
     assert middle == pytest.approx(style.rgb(style.BEHIND), abs=2)
 
 
 def test_pictures_stand_side_by_side():
-    parts = [Canvas(["a"], [(0, 1)], bare=True, side=60).draw(torch.rand(9, 1)) for _ in range(3)]
-    whole = side_by_side(parts, 2)
-    width, height = parts[0].size
+    parts = [
+        Canvas(["a"], [(0, 1)], bare=True, side=60).drawing(torch.rand(9, 1)) for _ in range(3)
+    ]
+    whole = side_by_side(parts, 2).image()
+    width, height = parts[0].width, parts[0].height
     assert whole.size == (2 * width, 2 * height)
     third = whole.crop((0, height, width, 2 * height))
-    assert np.array_equal(third, parts[2])
-    with pytest.raises(ValueError, match="pictures must hold at least one"):
+    assert np.array_equal(third, parts[2].image())
+    with pytest.raises(ValueError, match="drawings must hold at least one"):
         side_by_side([], 2)
 
 

@@ -241,7 +241,7 @@ def test_closest_points_and_distance():
     x = torch.randn(300, 2)
     arc = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
     picture = closest_points([("t = 1", x, x * torch.tensor([1.0, 0.0]))] * 5, [arc])
-    assert picture.size == (1000, 225)
+    assert picture.size == (1100, 260)
     assert not_blank(plot_distance([3, 2, 1, 0], [0.5, 0.3, 0.1, 0.01]))
 
 
@@ -352,29 +352,29 @@ def line_rows(picture, colour, column):
 def test_every_channel_has_its_colour_and_height():
     flat = torch.tensor([0.0, 1.0, 3.0])[:, None].expand(3, 50)
     picture = plot_lines([("", flat)])
-    assert picture.size == (320, 160) and picture.mode == "RGB"
-    low, middle, high = (line_rows(picture, c, 200).mean() for c in (BLUE, ORANGE, GREEN))
+    assert picture.size == (640, 320) and picture.mode == "RGB"
+    low, middle, high = (line_rows(picture, c, 300).mean() for c in (BLUE, ORANGE, GREEN))
     assert low - middle == pytest.approx((middle - high) / 2, abs=1.5) and low - high > 60
 
 
 def test_panels_share_their_heights_and_stand_in_a_grid():
     panels = [("a", torch.zeros(1, 20)), ("b", torch.ones(1, 20) * 4), ("c", torch.zeros(1, 20))]
     picture = plot_lines(panels, columns=2)
-    assert picture.size == (640, 320)
+    assert picture.size == (640, 400)
     left, right = (line_rows(picture, BLUE, x) for x in (200, 520))
-    assert left.max() < 320 and right.max() < 160
-    upper = left[left < 160]
+    assert left.max() < 400 and right.max() < 200
+    upper = left[left < 200]
     assert len(upper) and right.mean() < upper.mean() - 50
-    assert len(left[left >= 160])
-    assert plot_lines(panels).size == (960, 160)
+    assert len(left[left >= 200])
+    assert plot_lines(panels).size == (960, 200)
 
 
 def test_a_title_is_written_and_several_signals_are_drawn_over_each_other():
     one = torch.stack([torch.zeros(1, 30), torch.ones(1, 30)])
     plain, titled = plot_lines([("", one)]), plot_lines([("a title", one)])
-    assert not ink(plain, (120, 0, 200, 20)) and ink(titled, (120, 0, 200, 20))
+    assert not ink(plain, (60, 0, 200, 25)) and ink(titled, (60, 0, 200, 25))
     faint = np.abs(np.asarray(plain).astype(int) - (130, 167, 211)).max(2) <= 25
-    rows = np.flatnonzero(faint[:, 200])
+    rows = np.flatnonzero(faint[:, 300])
     assert len(np.flatnonzero(np.diff(rows) > 30)) == 1  # two lines, far apart
     assert not_blank(plot_lines([("constant", torch.full((1, 5), 2.0))]))
 

@@ -175,10 +175,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def as_png(picture: "Image") -> bytes:
-    """A picture as the content of a .png."""
+def as_png(picture: "Image", texts: Any = None) -> bytes:
+    """A picture as the content of a .png, with Pillow's PngInfo of texts about it."""
     content = io.BytesIO()
-    picture.save(content, format="PNG", optimize=True)
+    picture.save(content, format="PNG", optimize=True, pnginfo=texts)
     return content.getvalue()
 
 

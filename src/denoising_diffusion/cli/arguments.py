@@ -161,10 +161,12 @@ class Sample:
     then: Annotated[Path | None, arg(metavar="RUN")] = None
     """A super-resolution run that enlarges what this run draws."""
     out: Annotated[str | None, arg(metavar="PATH")] = None
-    """A .png or .npz file, or a folder for single pictures, which ends in / or is there already;
-    RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
-    gif: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Also write the walk from noise to samples as an animation."""
+    """A .png, .svg, .pdf or .npz file, or a folder for single pictures, which ends in / or is there
+    already; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
+    format: Annotated[Literal["png", "svg", "pdf"] | None, arg(metavar="png|svg|pdf")] = None
+    """Of a picture: png without it; svg and pdf are for papers."""
+    gif: Annotated[Path | None, arg(metavar="PATH", aliases=("--animate",))] = None
+    """Also write the walk from noise to samples as an animation: a .gif, .apng, .webp or .mp4."""
     gif_of: Literal["state", "estimate", "both"] = "state"
     """What it shows: x_t, the estimate of x_0, or both, one above the other."""
     strip: Annotated[Literal["guidance", "forward"] | None, arg(metavar="guidance|forward")] = None
@@ -221,6 +223,8 @@ class Evaluate:
     lenet_seeds: Annotated[int | None, arg(metavar="N")] = None
     """Train classifiers here, of seeds 0 to N - 1; the distance is the median over them. Without it
     the reference judges MNIST and Fashion-MNIST, and one classifier other pictures."""
+    format: Annotated[Literal["png", "svg", "pdf"], arg(metavar="png|svg|pdf")] = "png"
+    """Of the pictures of a run's scores, which lie in RUN/samples."""
     json: bool = False
     """Print one JSON object and nothing else."""
     threads: Annotated[int | None, arg(metavar="N")] = None

@@ -219,16 +219,19 @@ def _evaluate(command: Evaluate) -> None:
 
     how = Scoring(command.lenet_seeds, command.classic, command.against)
     single = command.source.is_dir() and not Run(command.source).exists
+    if command.format != "png" and (command.likelihood or not Run(command.source).exists):
+        raise ValueError(f"--format {command.format}: there are pictures of a run's scores alone")
     if not command.likelihood and (command.source.suffix == ".npz" or single):
         if command.sampling != Sampling() or command.fast:
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
         found = evaluate_file(command.source, _data(command.data, command.source), how)
     else:
-        score = evaluate_likelihood if command.likelihood else evaluate_run
-        device = pick_device(command.device)
-        found = score(
-            Run(command.source), command.sampling, _data(command.data, command.source), how, device
-        )
+        run, data = Run(command.source), _data(command.data, command.source)
+        given = (run, command.sampling, data, how, pick_device(command.device))
+        if command.likelihood:
+            found = evaluate_likelihood(*given)
+        else:
+            found = evaluate_run(*given, format=command.format)
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
 
@@ -262,6 +265,7 @@ def _compare(command: Compare) -> None:
         num=command.num,
         seed=command.seed,
         out=command.out,
+        format=command.format,
         overwrite=command.overwrite,
         device=command.device,
     )

@@ -27,7 +27,9 @@ class Compare:
     seed: Annotated[int, arg(metavar="N")] = 0
     """Sample i of both begins with the same noise."""
     out: Annotated[Path | None, arg(metavar="PATH")] = None
-    """A .png file; A/samples/compare-B-s0.png without it."""
+    """A .png, .svg or .pdf file; A/samples/compare-B-s0.png without it."""
+    format: Annotated[Literal["png", "svg", "pdf"] | None, arg(metavar="png|svg|pdf")] = None
+    """Of the picture: png without it; svg and pdf are for papers."""
     overwrite: bool = False
     """Replace a file that exists."""
     json: bool = False

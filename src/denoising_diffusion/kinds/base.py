@@ -17,6 +17,7 @@ from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.metrics import Score
 from denoising_diffusion.metrics.influence import Influence
+from denoising_diffusion.report import FORMATS, Drawing
 from denoising_diffusion.samplers import Step
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Judgement:
     """Scores, the pictures that belong to them, by name, and the judge whose figures they are."""
 
     scores: list[Score]
-    pictures: "Mapping[str, Image]" = field(default_factory=dict)
+    pictures: Mapping[str, Drawing] = field(default_factory=dict)
     judge: str | None = None
 
 
@@ -96,8 +97,8 @@ class Kind(ABC):
     """Whether pictures can be drawn over the data."""
     fps: ClassVar[int] = 10
     """Frames per second of an animation."""
-    suffixes: ClassVar[tuple[str, ...]] = (".png", ".npz")
-    """Of the files that samples can be written to; `table` writes those beyond these two."""
+    suffixes: ClassVar[tuple[str, ...]] = (*FORMATS, ".npz")
+    """Of the files that samples can be written to; `table` writes those beyond these."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -175,7 +176,7 @@ class Kind(ABC):
         return
 
     @abstractmethod
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """Samples (n, *shape) in model space as one picture."""
 
     @abstractmethod
@@ -230,7 +231,7 @@ class Kind(ABC):
 
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
-    ) -> "dict[str, Image | list[Image]]":
+    ) -> "dict[str, Drawing | list[Image]]":
         """Further pictures that end a run, by file name; a list is an animation.
 
         The steps are those that `frames` takes.
@@ -252,7 +253,7 @@ class Kind(ABC):
         wanted = [data.class_names.index(n) + 1 for n in names]
         return x[torch.tensor([int((labels == k).nonzero()[0]) for k in wanted])]
 
-    def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> "Image":
+    def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> Drawing:
         """A picture of samples (rows, columns, *shape), headings above and row names beside; only
         where `compares`.
         """

@@ -1,7 +1,6 @@
 """Images that are drawn from smaller ones, several from each."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,11 +13,8 @@ from denoising_diffusion.kinds.base import Judgement, Names, Scoring, Shown
 from denoising_diffusion.kinds.images import Images
 from denoising_diffusion.metrics import Score
 from denoising_diffusion.metrics.fidelity import psnr, ssim
-from denoising_diffusion.report import image_grid, to_uint8
+from denoising_diffusion.report import Drawing, image_grid, to_uint8
 from denoising_diffusion.super_resolution import bicubic, pooled
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SHOWN = 4
 """Samples of each of the pictures that a run shows."""
@@ -62,7 +58,7 @@ class Enlarged(Images):
 
     def picture_beside(
         self, low: Tensor, x: Tensor, truth: Tensor | None, names: Sequence[str]
-    ) -> "Image":
+    ) -> Drawing:
         """A row per picture: itself, what was drawn from it, what is true if known, and bicubic.
 
         Args:
@@ -79,7 +75,7 @@ class Enlarged(Images):
         large = low.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
         columns = [large, *columns, bicubic(low, self.factor)]
         images = to_uint8(torch.stack(columns, 1).flatten(0, 1))
-        return image_grid(
+        return image_grid.drawing(
             images, len(columns), column_names=[*heads, "bicubic"], row_names=names or None
         )
 

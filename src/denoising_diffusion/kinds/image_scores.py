@@ -115,12 +115,12 @@ def _class_scores(
     own, expected = class_proportions(read, count), class_proportions(real, count)
     pictures = {}
     if not bool(known.all()) or not len(known):  # else the shares are those that were asked for
-        pictures["classes"] = plot_label_histogram(own, expected, data.class_names)
+        pictures["classes"] = plot_label_histogram.drawing(own, expected, data.class_names)
     agreement, found = None, None
     if bool(known.any()):
         agreement = (read == asked)[known].double().mean().item()
         confusion = confusion_matrix(asked[known], read[known], count)
-        pictures["confusion"] = plot_confusion(confusion, data.class_names)
+        pictures["confusion"] = plot_confusion.drawing(confusion, data.class_names)
         found = [float(n) for n in confusion.flatten().tolist()] if count <= _MOST_LISTED else None
     error = proportion_error(read, real, count)
     accuracy = {"classifier_accuracy": judge.accuracy}
@@ -143,7 +143,7 @@ def _neighbour_scores(learned: Features, data: Dataset, compared: Compared) -> J
     fidelity = precision_recall(features, real, k=min(3, least))
     spread = density_coverage(features, real, k=min(5, least))
     nearest = pixels.sample_distances.argsort()[: 2 * PAIRS]
-    pairs = pair_grid(images[nearest], train[pixels.indices][nearest])
+    pairs = pair_grid.drawing(images[nearest], train[pixels.indices][nearest])
     ratio = "nearest training image, samples : held-out"
     scores = [
         Score("precision", "precision", fidelity.precision),

@@ -14,7 +14,7 @@ from denoising_diffusion.kinds.arranged import arranged, paired
 from denoising_diffusion.kinds.base import Judgement, Kind, Moved, Names, Scoring, Shown
 from denoising_diffusion.kinds.image_scores import image_scores
 from denoising_diffusion.kinds.influences import of_images
-from denoising_diffusion.report import grid_frames, image_grid, thin, to_uint8
+from denoising_diffusion.report import Drawing, grid_frames, image_grid, thin, to_uint8
 from denoising_diffusion.samplers import Step
 
 if TYPE_CHECKING:
@@ -66,11 +66,13 @@ class Images(Kind):
     def levels(self, x: Tensor) -> int | None:
         return grey_levels(x)
 
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """As square as it can be: rows of one class, or in order with a name above each image."""
         place = arranged(len(x), names)
         images = to_uint8(place.of(x))
-        return image_grid(images, place.columns, row_names=place.row_names, names=place.names)
+        return image_grid.drawing(
+            images, place.columns, row_names=place.row_names, names=place.names
+        )
 
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         """The images of `picture`, at every time."""
@@ -96,9 +98,9 @@ class Images(Kind):
     def influences(self, samples: Tensor, names: Names, data: Dataset) -> list[Moved]:
         return of_images(samples, names, data)
 
-    def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> "Image":
+    def comparison(self, columns: Tensor, rows: Names, headings: Sequence[str]) -> Drawing:
         images = to_uint8(columns.flatten(0, 1))
-        return image_grid(images, columns.shape[1], row_names=rows, column_names=headings)
+        return image_grid.drawing(images, columns.shape[1], row_names=rows, column_names=headings)
 
 
 def _seen(step: Step, of: str) -> Tensor:

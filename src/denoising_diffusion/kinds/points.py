@@ -19,7 +19,14 @@ from denoising_diffusion.kinds.influences import of_points
 from denoising_diffusion.kinds.point_scores import point_scores
 from denoising_diffusion.metrics import mean_curve_distance
 from denoising_diffusion.metrics.points import closest_on_curve
-from denoising_diffusion.report import Canvas, closest_points, plot_distance, side_by_side, thin
+from denoising_diffusion.report import (
+    Canvas,
+    Drawing,
+    closest_points,
+    plot_distance,
+    side_by_side,
+    thin,
+)
 from denoising_diffusion.report.canvas import MOST_COLUMNS
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.seeds import stream
@@ -55,7 +62,7 @@ class Points(Kind):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._data: Tensor | None = None
-        self._canvases: dict[tuple[bool, bool], Canvas] = {}
+        self._canvases: dict[tuple[bool, bool, bool], Canvas] = {}
         known = facts.class_names or (facts.name,)
         self._on_curves = any(name in curves_of(facts.name) for name in known)
 
@@ -123,27 +130,31 @@ class Points(Kind):
         scale, shift = self._scaling()
         return x.cpu().double() * scale + shift
 
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """Points over the data; a panel for each class of the built-in curves."""
-        return self._drawn(self._canvas(), x, names, "")
+        return self._drawn(self._canvas(names), x, names, "")
 
     def frames(self, steps: Sequence[Step], names: Names, of: str) -> "list[Image]":
         if of == "both":
             raise ValueError("states and estimates stand above each other for images alone")
-        canvas, few = self._canvas(moving=True), None if self._on_curves else _MOVING
+        canvas, few = self._canvas(names, moving=True), None if self._on_curves else _MOVING
         names = names and names[:few]
         return [
-            self._drawn(canvas, (s.x if of == "state" else s.x_start)[:few], names, f"t = {s.t:g}")
+            self._drawn(
+                canvas, (s.x if of == "state" else s.x_start)[:few], names, f"t = {s.t:g}"
+            ).image()
             for s in (steps[i] for i in thin(len(steps)))
         ]
 
-    def _canvas(self, *, moving: bool = False, bare: bool = False) -> Canvas:
+    def _canvas(self, names: Names = None, *, moving: bool = False, bare: bool = False) -> Canvas:
         """Axes for one picture, for those of an animation, or bare ones for a row; made once."""
-        if (moving, bare) not in self._canvases:
+        several = self._on_curves and names is not None and len(set(names)) > 1
+        key = (moving, bare, several)
+        if key not in self._canvases:
             classes = () if self._on_curves or bare else self.facts.class_names
             columns = min(*self.facts.shape, 3 if bare else 5 if moving else MOST_COLUMNS)
-            least, each = (340, 100) if moving else (400, 130)
-            self._canvases[moving, bare] = Canvas(
+            least, each = (340 if several else 440), (100 if moving else 130)
+            self._canvases[key] = Canvas(
                 column_names(self.facts),
                 self._limits(),
                 behind=None if bare else self._data,
@@ -152,7 +163,7 @@ class Points(Kind):
                 most=max(2, columns),
                 bare=bare,
             )
-        return self._canvases[moving, bare]
+        return self._canvases[key]
 
     def _limits(self) -> Sequence[tuple[float, float]]:
         """Where the data lies, without its furthest two hundredths, and some room around."""
@@ -168,15 +179,15 @@ class Points(Kind):
         room = torch.maximum(0.15 * (high - low), 0.5 * self._scaling()[0])
         return list(zip((low - room).tolist(), (high + room).tolist(), strict=True))
 
-    def _drawn(self, canvas: Canvas, x: Tensor, names: Names, title: str) -> "Image":
+    def _drawn(self, canvas: Canvas, x: Tensor, names: Names, title: str) -> Drawing:
         points = self._in_units(x)
         order = (NONE, *self.facts.class_names)
         labels = None if names is None else torch.tensor([order.index(n) for n in names])
         if labels is None or not self._on_curves:
             labels = None if labels is None else labels[: 2 * SHOWN]
-            return canvas.draw(points[: 2 * SHOWN], title, labels)
+            return canvas.drawing(points[: 2 * SHOWN], title, labels)
         parts = [
-            canvas.draw(
+            canvas.drawing(
                 points[labels == k][:SHOWN],
                 f"{'any' if name == NONE else name}  {title}".strip(),
             )
@@ -195,7 +206,7 @@ class Points(Kind):
 
     def run_pictures(
         self, model: GaussianDiffusion, data: Dataset, steps: Sequence[Step]
-    ) -> "dict[str, Image | list[Image]]":
+    ) -> "dict[str, Drawing | list[Image]]":
         """The data drowning in noise; along a known curve, where the walk comes near it."""
         pictures = self._forward(model, whole(data.train)[0])
         curve = curves_of(data.name).get(data.name)
@@ -203,25 +214,27 @@ class Points(Kind):
             pictures |= self._approach(curve, steps)
         return pictures
 
-    def _forward(self, model: GaussianDiffusion, data: Tensor) -> "dict[str, Image | list[Image]]":
+    def _forward(
+        self, model: GaussianDiffusion, data: Tensor
+    ) -> "dict[str, Drawing | list[Image]]":
         generator = stream(0, "forward")
         x = _some(data, SHOWN if self._on_curves else _MOVING)
         total = model.num_timesteps
         canvas, small = self._canvas(moving=True), self._canvas(bare=True)
 
-        def noised(canvas: Canvas, t: int) -> "Image":
+        def noised(canvas: Canvas, t: int) -> Drawing:
             noise = torch.randn(x.shape, generator=generator)
             state = model.q_sample(x, torch.full((len(x),), t), noise)
-            return canvas.draw(self._in_units(state), f"t = {t}")
+            return canvas.drawing(self._in_units(state), f"t = {t}")
 
         shown = [max(1, -(-total * k // (PANELS - 1))) for k in range(PANELS)]
         frames = [i + 1 for i in thin(total, _FORWARD_FRAMES)]
         return {
             "forward.png": side_by_side([noised(small, t) for t in shown], PANELS),
-            "forward.gif": [noised(canvas, t) for t in frames],
+            "forward.gif": [noised(canvas, t).image() for t in frames],
         }
 
-    def _approach(self, curve: Curve, steps: Sequence[Step]) -> "dict[str, Image | list[Image]]":
+    def _approach(self, curve: Curve, steps: Sequence[Step]) -> "dict[str, Drawing | list[Image]]":
         clouds = [self._in_units(s.x) for s in steps]
         shown = [round(i * (len(steps) - 1) / (PANELS - 1)) for i in range(PANELS)]
         polyline = curve.polyline()
@@ -232,8 +245,8 @@ class Points(Kind):
         distances = [mean_curve_distance(c, curve) for c in clouds]
         walked = list(range(len(steps)))
         return {
-            "closest.png": closest_points(panels, curve.arc_points()),
-            "distance.png": plot_distance(walked, distances, x_label="step"),
+            "closest.png": closest_points.drawing(panels, curve.arc_points()),
+            "distance.png": plot_distance.drawing(walked, distances, x_label="step"),
         }
 
 

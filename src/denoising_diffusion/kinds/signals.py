@@ -14,7 +14,7 @@ from denoising_diffusion.data.rows import first
 from denoising_diffusion.kinds.base import Judgement, Kind, Moved, Names, Scoring, Shown
 from denoising_diffusion.kinds.influences import of_signals
 from denoising_diffusion.metrics import Score
-from denoising_diffusion.report import plot_lines, thin
+from denoising_diffusion.report import Drawing, plot_lines, thin
 from denoising_diffusion.samplers import Step
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Signals(Kind):
     def _in_units(self, x: Tensor) -> Tensor:
         return x.cpu().double() * self.facts.scale[0] + self.facts.shift[0]
 
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """A panel for each class, some signals in each."""
         return _drawn(self._panels(x, names))
 
@@ -70,7 +70,9 @@ class Signals(Kind):
             raise ValueError("states and estimates stand above each other for images alone")
         kept = [steps[i] for i in thin(len(steps))]
         return [
-            _drawn(self._panels(s.x if of == "state" else s.x_start, names, f"  t = {s.t:g}"))
+            _drawn(
+                self._panels(s.x if of == "state" else s.x_start, names, f"  t = {s.t:g}")
+            ).image()
             for s in kept
         ]
 
@@ -112,8 +114,8 @@ class Signals(Kind):
         return of_signals(samples, names, data, power_spectra)
 
 
-def _drawn(panels: list[tuple[str, Tensor]]) -> "Image":
-    return plot_lines(panels, columns=min(2, len(panels)))
+def _drawn(panels: list[tuple[str, Tensor]]) -> Drawing:
+    return plot_lines.drawing(panels, columns=min(2, len(panels)))
 
 
 def power_spectrum(x: Tensor) -> Tensor:

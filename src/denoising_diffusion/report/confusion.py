@@ -9,19 +9,21 @@ from torch import Tensor
 from denoising_diffusion.checks import checked, finite, tensor
 from denoising_diffusion.report import style
 from denoising_diffusion.report._checks import texts
+from denoising_diffusion.report.drawing import Drawing, pictured
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from matplotlib.figure import Figure, SubFigure
 
 _CELL = 46
 
 Shares = Annotated[Tensor, finite, "c"]
 
 
+@pictured
 @checked
 def plot_confusion(
     matrix: Annotated[Tensor, finite, "c", "c"], class_names: Sequence[str]
-) -> "Image":
+) -> Drawing:
     """A confusion matrix: rows were asked for, columns were read, every cell holds its count.
 
     A cell is the darker, the larger its share of its row, so that rare classes show as well.
@@ -42,25 +44,34 @@ def plot_confusion(
     _check_names(class_names, count)
     counts = matrix.detach().cpu().double()
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    side = _CELL * count + 90
-    figure, (axes,) = style.new_figure(side, side)
-    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(count, count):
-        share = float(shares[row, column])
-        ink = "white" if share > 0.5 else "#30343a" if share > 0 else "#b8bec6"
-        text = f"{counts[row, column]:.0f}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=ink)
-    style.curve_axes(axes, "read", "asked for")
-    axes.grid(visible=False)
-    axes.set_xticks(range(count), class_names, rotation=90 if max(map(len, class_names)) > 4 else 0)
-    axes.set_yticks(range(count), class_names)
-    return style.to_image(figure)
+    side = max(style.LEAST, _CELL * count + 90)
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        (axes,) = style.panels(figure)
+        axes.pcolormesh(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+        axes.set(aspect="equal", xlim=(0, count), ylim=(count, 0))
+        for row, column in np.ndindex(count, count):
+            share = float(shares[row, column])
+            ink = "white" if share > 0.5 else style.TEXT if share > 0 else "#b8bec6"
+            text = f"{counts[row, column]:.0f}"
+            axes.text(
+                column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9, color=ink
+            )
+        style.curve_axes(axes, "read", "asked for")
+        axes.grid(visible=False)
+        middles = np.arange(count) + 0.5
+        turned = 90 if max(map(len, class_names)) > 4 else 0
+        axes.set_xticks(middles, class_names, rotation=turned)
+        axes.set_yticks(middles, class_names)
+
+    return Drawing(side, side, draw)
 
 
+@pictured
 @checked
 def plot_label_histogram(
     proportions: Shares, reference_proportions: Shares, class_names: Sequence[str]
-) -> "Image":
+) -> Drawing:
     """The share of every class among samples, beside that among real data, as pairs of bars.
 
     Args:
@@ -75,20 +86,27 @@ def plot_label_histogram(
     count = len(proportions)
     tensor("reference_proportions", reference_proportions, count)
     _check_names(class_names, count)
-    figure, (axes,) = style.new_figure(640, 360)
-    places = np.arange(count)
-    for values, shift, colour, label in (
-        (proportions, -0.2, style.POINTS, "samples"),
-        (reference_proportions, 0.2, style.ACCENT, "real data"),
-    ):
-        heights = values.detach().cpu().double().numpy()
-        axes.bar(places + shift, heights, width=0.4, color=colour, label=label)
-    axes.set_ylim(bottom=0)
-    style.curve_axes(axes, "class", "share")
-    axes.set_xticks(places, class_names, rotation=90 if max(map(len, class_names)) > 6 else 0)
-    axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=9)
-    return style.to_image(figure)
+    pairs = [
+        (v.detach().cpu().double().numpy(), *how)
+        for v, *how in (
+            (proportions, -0.2, style.POINTS, "samples"),
+            (reference_proportions, 0.2, style.ACCENT, "real data"),
+        )
+    ]
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        (axes,) = style.panels(figure)
+        places = np.arange(count)
+        for heights, shift, colour, label in pairs:
+            axes.bar(places + shift, heights, width=0.4, color=colour, label=label)
+        axes.set_ylim(bottom=0)
+        style.curve_axes(axes, "class", "share")
+        turned = 90 if max(map(len, class_names)) > 6 else 0
+        axes.set_xticks(places, class_names, rotation=turned)
+        axes.grid(visible=False, axis="x")
+        figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=9)
+
+    return Drawing(640, 360, draw)
 
 
 def _check_names(class_names: Sequence[str], count: int) -> None:

@@ -56,6 +56,7 @@ def as_gif(
     *,
     fps: Annotated[float, "[0.1, inf)"] = 15,
     hold: Annotated[float, "(0, 60]"] = 1.0,
+    comment: str = "",
 ) -> bytes:
     """The content of an endless GIF of at most 60 of the frames, evenly thinned.
 
@@ -66,10 +67,29 @@ def as_gif(
         frames: pictures of one size and one mode.
         fps: frames in a second, at least 0.1; the format counts in hundredths of one.
         hold: seconds that the last frame stays, at most 60.
+        comment: what is written into it.
 
     Raises:
         ValueError: no frames, frames of different sizes or modes, or fps or hold out of range.
         TypeError: arguments of other types.
+    """
+    chosen = shown_frames(frames)
+    pause, last = pauses(fps, hold)
+    few = _few_greys(chosen) if chosen[0].mode == "L" else _few_colours(chosen)
+    durations = [pause] * (len(few) - 1) + [last]
+    content = io.BytesIO()
+    options = {"save_all": True, "duration": durations, "loop": 0, "optimize": False}
+    noted = {"comment": comment.encode()} if comment else {}
+    few[0].save(content, "GIF", append_images=few[1:], **options, **noted)
+    return content.getvalue()
+
+
+def shown_frames(frames: "Sequence[Image]") -> "list[Image]":
+    """At most 60 of the frames, evenly thinned, if they are of one kind.
+
+    Raises:
+        ValueError: no frames, or frames of different sizes or modes.
+        TypeError: anything but a sequence of pictures.
     """
     from PIL import Image
 
@@ -77,16 +97,21 @@ def as_gif(
         raise ValueError("frames must hold at least one frame, got none")
     if len({(frame.size, frame.mode) for frame in frames}) > 1:
         raise ValueError("frames must have one size and one mode")
+    return [frames[i] for i in thin(len(frames))]
+
+
+@checked
+def pauses(
+    fps: Annotated[float, "[0.1, inf)"], hold: Annotated[float, "(0, 60]"]
+) -> tuple[int, int]:
+    """Milliseconds that frames stay, and the last of them.
+
+    Raises:
+        ValueError: a number out of range.
+        TypeError: anything but numbers.
+    """
     # Merged frames add up to at most 650 seconds, of which the format can count 655.
-    pause = max(20, round(100 / fps) * 10)
-    last = round(hold * 1000)
-    chosen = [frames[i] for i in thin(len(frames))]
-    few = _few_greys(chosen) if chosen[0].mode == "L" else _few_colours(chosen)
-    durations = [pause] * (len(few) - 1) + [last]
-    content = io.BytesIO()
-    options = {"save_all": True, "duration": durations, "loop": 0, "optimize": False}
-    few[0].save(content, "GIF", append_images=few[1:], **options)
-    return content.getvalue()
+    return max(20, round(100 / fps) * 10), round(hold * 1000)
 
 
 def _few_greys(frames: "Sequence[Image]") -> "list[Image]":

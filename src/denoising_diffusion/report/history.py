@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 from denoising_diffusion.checks import instance, number, sequence
 from denoising_diffusion.report import style
+from denoising_diffusion.report.drawing import Drawing, pictured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL.Image import Image
+    from matplotlib.figure import Figure, SubFigure
 
 _LADDERS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7))
 """First digits of ticks on a logarithmic axis, the coarsest first."""
 _FEWEST, _MOST = 3, 7
 
 
+@pictured
 def plot_history(
-    rows: Sequence[Mapping[str, float | None]], held_out: str = "at the end of an epoch"
-) -> "Image":
+    rows: Sequence[Mapping[str, float | None]],
+    held_out: str = "at the end of an epoch",
+    *,
+    of: str = "loss",
+) -> Drawing:
     """The loss over the epochs, on a logarithmic axis.
 
     Args:
@@ -26,6 +31,7 @@ def plot_history(
             an "epoch", or a "step" if no row has an epoch. Losses that are not finite leave gaps.
         held_out: how the held-out loss is measured, unlike that of training; it is said where it
             ends below that.
+        of: what the losses are, beside their axis.
 
     Raises:
         ValueError: no row has an epoch or a step and a finite loss.
@@ -36,7 +42,22 @@ def plot_history(
     losses, unseen = (_series(found, over, key) for key in ("loss", "val_loss"))
     if not losses:
         raise ValueError(f"rows holds no row with a {over} and a finite loss")
-    figure, (axes,) = style.new_figure(640, 360)
+    why = f"held out is lower: measured {instance('held_out', held_out, str)}"
+    title = why if unseen and unseen[-1][1] < losses[-1][1] else ""
+    label = instance("of", of, str)
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        (axes,) = style.panels(figure)
+        _lines(axes, losses, unseen)
+        style.curve_axes(axes, over, label)
+        axes.set_title(title, fontsize=8, color=style.TEXT, loc="left")
+
+    return Drawing(640, 360, draw)
+
+
+def _lines(
+    axes: "Axes", losses: list[tuple[float, float]], unseen: list[tuple[float, float]]
+) -> None:
     for label, colour, pairs in (
         ("training", style.POINTS, losses),
         ("held out", style.ACCENT, unseen),
@@ -49,11 +70,6 @@ def plot_history(
     axes.legend(frameon=False, fontsize=9)
     _scale(axes, [value for _, value in losses + unseen])
     _count(axes, [place for place, _ in losses + unseen])
-    style.curve_axes(axes, over, "loss")
-    why = f"held out is lower: measured {instance('held_out', held_out, str)}"
-    if unseen and unseen[-1][1] < losses[-1][1]:
-        axes.set_title(why, fontsize=8, color=style.TEXT, loc="left")
-    return style.to_image(figure)
 
 
 def _scale(axes: "Axes", values: Sequence[float]) -> None:

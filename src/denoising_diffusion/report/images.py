@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denoising_diffusion.checks import Count, checked, finite, sequence, shown, tensor
+from denoising_diffusion.report import style
 from denoising_diffusion.report._checks import texts
+from denoising_diffusion.report.drawing import Drawing, Text, lettered, pictured
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PAPER, _INK = 255, 40
-_FONT_SIZE = 13
-_LINE = _FONT_SIZE + 8
+_PAPER = 255
+_LINE = 21
 _MIN_TILE = 32
-_MIN_SIDE = 512
 
 
 def _pixels(name: str, value: Any) -> NDArray[np.uint8]:
@@ -39,6 +39,7 @@ def to_uint8(x: Tensor) -> NDArray[np.uint8]:
     return _bytes("x", x)
 
 
+@pictured
 @checked
 def image_grid(
     images: Annotated[NDArray[np.uint8], _pixels],
@@ -50,7 +51,7 @@ def image_grid(
     column_names: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     title: str | None = None,
-) -> "Image":
+) -> Drawing:
     """One picture of all images, row by row, "L" for one channel and "RGB" for three.
 
     Tile (r, k) starts at x = border + k * (w * scale + border), y likewise, past row names and
@@ -76,15 +77,15 @@ def image_grid(
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     longer = max(rows * height, columns * width)
-    scale = scale or max(-(-_MIN_TILE // min(height, width)), -(-_MIN_SIDE // longer))
+    scale = scale or max(-(-_MIN_TILE // min(height, width)), -(-style.LEAST // longer))
     beside = texts("row_names", row_names, rows, "rows")
     heads = texts("column_names", column_names, columns, "columns")
     above = texts("names", names, count, "images")
     wide, high = width * scale, height * scale
-    cell = max([wide, *(_text_width(text) + 6 for text in (*heads, *above))])
+    cell = max([wide, *(style.text_width(text) + 6 for text in (*heads, *above))])
     band, under_title = _LINE * bool(above), _LINE * bool(title)
     step_x, step_y = cell + border, band + high + border
-    left = max(map(_text_width, beside)) + 8 if beside else 0
+    left = max(map(style.text_width, beside)) + 8 if beside else 0
     top = under_title + _LINE * bool(heads)
     shape = (top + border + rows * step_y, left + border + columns * step_x, channels)
     grid = np.full(shape, _PAPER, dtype=np.uint8)
@@ -93,15 +94,17 @@ def image_grid(
     for i, image in enumerate(images):
         y, x = ys[i // columns] + band, xs[i % columns] + (cell - wide) // 2
         grid[y : y + high, x : x + wide] = image.repeat(scale, axis=0).repeat(scale, axis=1)
-    picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
-    for y, name in zip(ys, beside, strict=False):
-        _write(picture, 4, y - border + (step_y + band) // 2, name)
-    for x, name in zip(xs, heads, strict=False):
-        _write(picture, x + cell // 2, under_title + _LINE // 2, name, "mm")
-    for i, name in enumerate(above):
-        _write(picture, xs[i % columns] + cell // 2, ys[i // columns] + _LINE // 2, name, "mm")
-    _write(picture, left + max(border, 2), _LINE // 2, title or "")
-    return picture
+    middle, line = cell / 2, _LINE / 2
+    marks = [
+        Text(left + max(border, 2), line, title or "", size=style.TITLE),
+        *(Text(x + middle, under_title + line, n, "m") for x, n in zip(xs, heads, strict=False)),
+        *(Text(4, y - border + (step_y + band) / 2, n) for y, n in zip(ys, beside, strict=False)),
+        *(
+            Text(xs[i % columns] + middle, ys[i // columns] + line, n, "m")
+            for i, n in enumerate(above)
+        ),
+    ]
+    return lettered(Image.fromarray(grid[..., 0] if channels == 1 else grid), marks)
 
 
 def grid_frames(
@@ -128,10 +131,11 @@ def grid_frames(
     ]
 
 
+@pictured
 @checked
 def pair_grid(
     samples: Tensor, neighbours: Tensor, *, columns: Count = 10, title: str | None = None
-) -> "Image":
+) -> Drawing:
     """Samples, and right below each its nearest training image; both (n, c, h, w) in [-1, 1].
 
     Args:
@@ -157,25 +161,10 @@ def pair_grid(
     ]
     images = np.stack(pairs, axis=1).reshape(-1, *upper.shape[1:])
     names = ["sample", "nearest"] * len(pairs[0])
-    return image_grid(images, columns, row_names=names, title=title)
+    return image_grid.drawing(images, columns, row_names=names, title=title)
 
 
 def _bytes(name: str, x: Tensor) -> NDArray[np.uint8]:
     levels = (finite(name, x, "n", "c", "h", "w").detach().cpu().float() + 1) * 127.5
     whole = levels.round().clamp(0, 255).to(torch.uint8)
     return whole.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _text_width(text: str) -> int:
-    from PIL import ImageFont
-
-    return int(np.ceil(ImageFont.load_default(_FONT_SIZE).getlength(text)))
-
-
-def _write(picture: "Image", x: int, y: int, text: str, anchor: str = "lm") -> None:
-    """Text of which this place is the left end, or the middle, half of it above and half below."""
-    from PIL import ImageDraw, ImageFont
-
-    ink = _INK if picture.mode == "L" else (_INK, _INK, _INK)
-    font = ImageFont.load_default(_FONT_SIZE)
-    ImageDraw.Draw(picture).text((x, y), text, fill=ink, font=font, anchor=anchor)

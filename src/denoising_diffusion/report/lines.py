@@ -7,13 +7,22 @@ from torch import Tensor
 
 from denoising_diffusion.report import style
 from denoising_diffusion.report._checks import titled
+from denoising_diffusion.report.drawing import Drawing, pictured
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from matplotlib.figure import Figure, SubFigure
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 10, 28, 44
+"""Around the axes of a panel, in pixels."""
+_NAMED = 3
+"""Channels that have room for their names."""
 
 
-def plot_lines(panels: Sequence[tuple[str, Tensor]], columns: int | None = None) -> "Image":
-    """Signals over their positions 0..length - 1, in panels of 320 × 160 pixels with one y axis.
+@pictured
+def plot_lines(panels: Sequence[tuple[str, Tensor]], columns: int | None = None) -> Drawing:
+    """Signals over their positions 0..length - 1, with one y axis.
+
+    Panels are 320 × 200 pixels, or 640 × 320 if one stands in a row.
 
     Args:
         panels: a title, and one signal (c, length) or several (n, c, length), which are drawn over
@@ -28,15 +37,34 @@ def plot_lines(panels: Sequence[tuple[str, Tensor]], columns: int | None = None)
     signals = [(title, _signals(x)) for title, x in titled(panels)]
     low, high = min(float(x.min()) for _, x in signals), max(float(x.max()) for _, x in signals)
     room = 0.06 * (high - low) or 1.0
-    figure, places = style.new_figure(320, 160, len(signals), columns)
-    for axes, (title, x) in zip(places, signals, strict=True):
-        alpha = 1 if len(x) == 1 else 0.6
-        for channel in range(x.shape[1]):
-            colour = style.SERIES[channel % len(style.SERIES)]
-            axes.plot(x[:, channel].T.numpy(), color=colour, linewidth=1.2, alpha=alpha)
-        axes.set_ylim(low - room, high + room)
-        style.curve_axes(axes, title=title)
-    return style.to_image(figure)
+    across = style.columns_of(len(signals), columns)
+    width, height = (640, 320) if across == 1 else (320, 200)
+    size = across * width, -(-len(signals) // across) * height
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        for i, (title, x) in enumerate(signals):
+            left, top = i % across * width, i // across * height
+            box = (
+                (left + _LEFT) / size[0],
+                1 - (top + height - _BOTTOM) / size[1],
+                (width - _LEFT - _RIGHT) / size[0],
+                (height - _TOP - _BOTTOM) / size[1],
+            )
+            axes = figure.add_axes(box)
+            alpha = 1 if len(x) == 1 else 0.6
+            for channel in range(x.shape[1]):
+                colour = style.SERIES[channel % len(style.SERIES)]
+                lines = axes.plot(x[:, channel].T.numpy(), color=colour, lw=1.2, alpha=alpha)
+                lines[0].set_label(f"channel {channel + 1}")
+            axes.set_ylim(low - room, high + room)
+            axes.locator_params(axis="y", nbins=5)
+            style.curve_axes(axes, "position", "value")
+            axes.set_title(title, fontsize=10, color=style.TEXT, loc="left")
+            if 1 < x.shape[1] <= _NAMED:
+                over = {"bbox_to_anchor": (1, 1), "ncols": x.shape[1], "borderaxespad": 0.2}
+                axes.legend(loc="lower right", fontsize=7, handlelength=1, frameon=False, **over)
+
+    return Drawing(*size, draw)
 
 
 def _signals(x: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from torch import Tensor
 from denoising_diffusion.checks import finite, instance, integer, number
 from denoising_diffusion.report import style
 from denoising_diffusion.report._checks import sequence, titled
+from denoising_diffusion.report.drawing import Drawing, pictured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL.Image import Image
+    from matplotlib.figure import Figure, SubFigure
 
 Panel = tuple[str, Tensor]
 """A title and points (n, d): of one column the other axis is 0, of many the first two are drawn."""
@@ -23,14 +24,15 @@ Limits = tuple[float, float]
 _SEGMENTS = 200
 
 
+@pictured
 def scatter_frame(
     panels: Sequence[Panel],
     *,
     columns: int | None = None,
     limits: Limits = (-2.0, 2.0),
-    panel_size: int = 320,
+    panel_size: int = style.LEAST,
     alpha: float = 0.5,
-) -> "Image":
+) -> Drawing:
     """Panels of points in a grid, each in a square of equal aspect: one picture or one GIF frame.
 
     One panel makes a frame of the reverse process, four in two columns the guided picture.
@@ -47,19 +49,28 @@ def scatter_frame(
             finite, or a number out of range.
         TypeError: arguments of other types.
     """
+    across = style.columns_of(len(titled(panels)), columns)
     side = integer("panel_size", panel_size, 50, 2000)
-    figure, places = style.new_figure(side, side, len(titled(panels)), columns)
-    for axes, (title, points) in zip(places, panels, strict=True):
-        _scatter(axes, title, points, limits, alpha)
-    return style.to_image(figure)
+    clouds = [(title, _plane(points)) for title, points in panels]
+    low, high = _limits(limits)
+    number("alpha", alpha, "[0, 1]")
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        for axes, (title, cloud) in zip(
+            style.panels(figure, len(clouds), across), clouds, strict=True
+        ):
+            _scatter(axes, title, cloud, (low, high), alpha)
+
+    return Drawing(across * side, -(-len(clouds) // across) * side, draw)
 
 
+@pictured
 def closest_points(
     panels: Sequence[tuple[str, Tensor, Tensor]],
     curve: Sequence[Tensor],
     *,
     limits: Limits = (-2.0, 2.0),
-) -> "Image":
+) -> Drawing:
     """A row of panels: the ideal curve, and 200 black segments from points to their nearest place.
 
     Args:
@@ -75,22 +86,31 @@ def closest_points(
     from matplotlib.collections import LineCollection
 
     arcs = [_plane(finite("an arc of the curve", arc)) for arc in sequence("curve", curve)]
-    figure, places = style.new_figure(200, 225, len(titled(panels, 2)))
-    for axes, (title, points, nearest) in zip(places, panels, strict=True):
+    square = _limits(limits)
+    shown: list[tuple[str, NDArray[np.float64]]] = []
+    for title, points, nearest in titled(panels, 2):
         if points.shape != nearest.shape:
             shapes = f"{tuple(points.shape)} and {tuple(nearest.shape)}"
             raise ValueError(f"points and their places must have one shape, got {shapes}")
-        for arc in arcs:
-            axes.plot(*arc.T, color=style.ACCENT, linewidth=1.5, zorder=1)
         ends = np.stack([_plane(v[:_SEGMENTS]) for v in (points, nearest)], axis=1)
-        axes.add_collection(LineCollection(list(ends), colors=style.SEGMENTS, linewidths=0.6))
-        _scatter(axes, title, points[:_SEGMENTS], limits, alpha=0.8, small=True)
-    return style.to_image(figure)
+        shown.append((title, ends))
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        for axes, (title, ends) in zip(
+            style.panels(figure, len(shown), len(shown)), shown, strict=True
+        ):
+            for arc in arcs:
+                axes.plot(*arc.T, color=style.ACCENT, linewidth=1.5, zorder=1)
+            axes.add_collection(LineCollection(list(ends), colors=style.SEGMENTS, linewidths=0.6))
+            _scatter(axes, title, ends[:, 0], square, alpha=0.8, small=True)
+
+    return Drawing(max(style.LEAST, 220 * len(shown)), 260, draw)
 
 
+@pictured
 def plot_distance(
     steps: Sequence[float], distances: Sequence[float], *, x_label: str = "t"
-) -> "Image":
+) -> Drawing:
     """The mean distance to the curve against the time of the reverse process, noise at the left.
 
     Raises:
@@ -102,32 +122,41 @@ def plot_distance(
     instance("x_label", x_label, str)
     if len(x) != len(y) or not x:
         raise ValueError(f"got {len(x)} steps and {len(y)} distances")
-    figure, (axes,) = style.new_figure(640, 360)
-    axes.plot(x, y, color=style.POINTS, linewidth=1.8)
-    if x[0] > x[-1]:
-        axes.invert_xaxis()
-    axes.set_ylim(bottom=0)
-    style.curve_axes(axes, x_label, "mean distance to the curve")
-    return style.to_image(figure)
+
+    def draw(figure: "Figure | SubFigure") -> None:
+        (axes,) = style.panels(figure)
+        axes.plot(x, y, color=style.POINTS, linewidth=1.8)
+        if x[0] > x[-1]:
+            axes.invert_xaxis()
+        axes.set_ylim(bottom=0)
+        style.curve_axes(axes, x_label, "mean distance to the curve")
+
+    return Drawing(640, 360, draw)
 
 
-def _scatter(
-    axes: "Axes", title: str, points: Tensor, limits: Any, alpha: float, small: bool = False
-) -> None:
-    """Points in one panel; a small one has no ticks."""
+def _limits(limits: Any) -> Limits:
     if len(sequence("limits", limits)) != 2:
         raise ValueError(f"limits must be two numbers, got {len(limits)}")
     low = number("limits[0]", limits[0])
-    high = number("limits[1]", limits[1], f"({low}, inf)")
-    x, y = _plane(points).T
-    number("alpha", alpha, "[0, 1]")
+    return low, number("limits[1]", limits[1], f"({low}, inf)")
+
+
+def _scatter(
+    axes: "Axes",
+    title: str,
+    points: NDArray[np.float64],
+    limits: Limits,
+    alpha: float,
+    small: bool = False,
+) -> None:
+    """Points in one panel, of the columns x and y."""
     size = 4 if small else 7
-    axes.scatter(x, y, s=size, color=style.POINTS, alpha=alpha, linewidths=0, zorder=3)
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axes.locator_params(nbins=5)
+    axes.scatter(*points.T, s=size, color=style.POINTS, alpha=alpha, linewidths=0, zorder=3)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.locator_params(nbins=3 if small else 5)
     style.quiet(axes, title)
-    if small:
-        axes.set(xticks=[], yticks=[])
+    axes.set_xlabel("x", fontsize=9, color=style.TEXT)
+    axes.set_ylabel("y", fontsize=9, color=style.TEXT)
 
 
 def _plane(points: Tensor) -> NDArray[np.float64]:

@@ -1,14 +1,22 @@
 """The look of all plots: one set of colours, one font size, no clutter."""
 
 import colorsys
+import contextlib
+import functools
+import importlib.util
+import math
+import warnings
+from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denoising_diffusion.checks import integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont
 
 POINTS = "#2f6db5"
 ACCENT = "#e07b39"
@@ -24,20 +32,66 @@ TEXT = "#30343a"
 DPI = 100
 
 
-def new_figure(
-    width: int, height: int, count: int = 1, columns: int | None = None
-) -> "tuple[Figure, list[Axes]]":
-    """A figure of `count` panels of this many pixels, by default in one row, and its axes.
+TITLE, SMALL = 13, 12
+"""Sizes of text, in pixels."""
+LEAST = 512
+"""The least width or height of a picture, in pixels."""
+_SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a class may be called $x
+    "text.usetex": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "denoising-diffusion",
+    "pdf.fonttype": 42,
+}
 
-    It is never part of a window.
-    """
-    from matplotlib.figure import Figure
 
-    columns = count if columns is None else integer("columns", columns, 1, 100)
+@contextlib.contextmanager
+def applied() -> Generator[None]:
+    """The settings that all plots share, whatever the user's own are."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+@functools.cache
+def font(size: int) -> "FreeTypeFont":
+    """The font of all plots, for painted text of this size in pixels."""
+    from PIL import ImageFont
+
+    # Found without importing Matplotlib, which takes longer than a grid of images.
+    found = importlib.util.find_spec("matplotlib")
+    data = Path(found.origin).with_name("mpl-data") if found and found.origin else Path()
+    if not data.exists():
+        import matplotlib
+
+        data = Path(matplotlib.get_data_path())
+    file = str(data / "fonts" / "ttf" / "DejaVuSans.ttf")
+    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def text_width(text: str, size: int = SMALL) -> int:
+    """In pixels, as it is painted."""
+    return math.ceil(font(size).getlength(text))
+
+
+def points(pixels: float) -> float:
+    """A length in the unit of plots."""
+    return pixels * 72 / DPI
+
+
+def panels(figure: "Figure | SubFigure", count: int = 1, columns: int = 1) -> "list[Axes]":
+    """The axes of as many panels in a grid, laid out by themselves."""
+    figure.figure.set_layout_engine("constrained")
     rows = -(-count // columns)
-    size = (columns * width / DPI, rows * height / DPI)
-    figure = Figure(size, dpi=DPI, layout="constrained")
-    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+    return [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+
+
+def columns_of(count: int, columns: int | None) -> int:
+    """Panels in a row: by default all."""
+    return count if columns is None else integer("columns", columns, 1, 100)
 
 
 def to_image(figure: "Figure") -> "Image":
@@ -46,7 +100,8 @@ def to_image(figure: "Figure") -> "Image":
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with applied():
+        canvas.draw()
     size = canvas.get_width_height()
     return Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
 

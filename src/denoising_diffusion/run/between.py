@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from denoising_diffusion.data.exact import read_exact
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.interpolation import slerp
+from denoising_diffusion.report import Drawing
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import origin
 from denoising_diffusion.run.folder import Run
@@ -22,9 +23,6 @@ from denoising_diffusion.run.guided import guided, in_range, snapshot
 from denoising_diffusion.run.request import check_means, completed, times_of
 from denoising_diffusion.samplers import last
 from denoising_diffusion.sampling import start
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 NUM = 9
 MOST = 1000
@@ -42,7 +40,7 @@ class End:
 
 def strip(
     run: Run, wish: Sampling, ends: tuple[str, str], device: str
-) -> "tuple[Origin, str, Callable[[], Image]]":
+) -> tuple[Origin, str, Callable[[], Drawing]]:
     """What the strip is made from, the stem of its file, and how it is made.
 
     Pictures are encoded: the ODE is walked up from t = 1, the least time that was trained. Seeds
@@ -60,7 +58,7 @@ def strip(
     model = run.model(wish.average, device)
     of = {**origin(run, model, wish), "between": [end.origin for end in found]}
 
-    def picture() -> "Image":
+    def picture() -> Drawing:
         shares = torch.linspace(0, 1, num, dtype=torch.float64)
         x = _between(run, model, wish, found, shares)
         return run.kind.comparison(x[None], None, [f"{share:.2f}" for share in shares.tolist()])

@@ -10,17 +10,18 @@ from torch import Tensor
 from denoising_diffusion import distributed
 from denoising_diffusion.checks import integer
 from denoising_diffusion.config import MOST_SEED
-from denoising_diffusion.files import as_png, digest
+from denoising_diffusion.files import digest
 from denoising_diffusion.kinds.base import Moved, Names
 from denoising_diffusion.metrics import Score
 from denoising_diffusion.metrics.influence import paired_difference
-from denoising_diffusion.report import beside
+from denoising_diffusion.report import FORMATS, Drawing, beside
 from denoising_diffusion.run.build import pick_device
 from denoising_diffusion.run.draw import read_samples
+from denoising_diffusion.run.figures import put_picture
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.request import completed
 from denoising_diffusion.run.score import draw_evaluation
-from denoising_diffusion.run.show import check_suffix, free, to_make
+from denoising_diffusion.run.show import check_suffix, free, suffix_of, to_make
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def compare_runs(
     num: int | None = None,
     seed: int = 0,
     out: Path | None = None,
+    format: str | None = None,
     overwrite: bool = False,
     device: str = "auto",
 ) -> Comparison:
@@ -51,7 +53,8 @@ def compare_runs(
         b: another, of data of the same kind and shape.
         num: of the samples; by default the fewer of what the runs are evaluated with.
         seed: sample i of both begins with the noise (seed, i).
-        out: a .png; in the folder of A, under a telling name, without it.
+        out: a .png, .svg or .pdf; in the folder of A, under a telling name, without it.
+        format: of the picture: png, svg or pdf.
         overwrite: replace a file that exists.
         device: where the networks run.
 
@@ -61,7 +64,8 @@ def compare_runs(
         FileExistsError: something else is there already and may not be replaced.
     """
     _check_pair(a, b)
-    check_suffix(out, (".png",))
+    check_suffix(out, FORMATS)
+    suffix = suffix_of(out, format)
     integer("seed", seed, 0, MOST_SEED)
     data, place = a.data, pick_device(device)
     if num is None:
@@ -76,10 +80,10 @@ def compare_runs(
     moved = [{m.score.key: m for m in a.kind.influences(*s, data)} for s in sets]
     scores = [_difference(moved[0][k], moved[1][k]) for k in moved[0] if k in moved[1]]
     of = {"compared": [digest(file) for file in drawn], "names": [a.path.name, b.path.name]}
-    path = out or free(a, a.samples / f"compare-{b.path.name}-s{seed}.png", of)
+    path = out or free(a, a.samples / f"compare-{b.path.name}-s{seed}{suffix}", of)
     with to_make(a, {path: of}, overwrite) as missing:
         if missing:
-            a.artefacts.put(path, _drawn(a, b, sets), of)
+            put_picture(a, path, _drawn(a, b, sets), of, "comparison")
     note = {"a": str(a.path), "b": str(b.path), "num_samples": num, "seed": seed}
     by = next((m.judge for m in moved[0].values() if m.judge is not None), None)
     return Comparison(scores, note if by is None else {**note, "judge": by}, path)
@@ -109,8 +113,8 @@ def _difference(a: Moved, b: Moved) -> Score:
     return Score(f"{key}.difference", f"{title}, A - B", found.value, found.interval, both, form)
 
 
-def _drawn(a: Run, b: Run, sets: Sequence[tuple[Tensor, Names]]) -> bytes:
+def _drawn(a: Run, b: Run, sets: Sequence[tuple[Tensor, Names]]) -> Drawing:
     a.kind.show_behind(a.data)
     count = a.kind.default_num()
     pictures = [a.kind.picture(x[:count], names and names[:count]) for x, names in sets]
-    return as_png(beside(pictures, [f"A: {a.path.name}", f"B: {b.path.name}"]))
+    return beside(pictures, [f"A: {a.path.name}", f"B: {b.path.name}"])

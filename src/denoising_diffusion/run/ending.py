@@ -1,17 +1,19 @@
 """The pictures of a run: small ones while it trains, and those that end it."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from denoising_diffusion import tables
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import as_png, write
-from denoising_diffusion.report import as_gif, plot_history
+from denoising_diffusion.files import write
+from denoising_diffusion.report import Drawing, encoded, plot_history
 from denoising_diffusion.run.animate import walked
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import draw, origin
+from denoising_diffusion.run.figures import notes_of, put_frames, put_picture
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import shown_inputs
 from denoising_diffusion.run.request import completed, names_of
@@ -40,7 +42,8 @@ def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     wish = small(run, preview=True)
     given = shown_inputs(run, wish.num or 0)
     picture = picture_of(run, wish, draw(run, model, wish, given), given)
-    write(run.samples / f"epoch-{epoch:04d}.png", as_png(picture))
+    notes = notes_of(run, {"epoch": epoch, "request": asdict(wish)})
+    write(run.samples / f"epoch-{epoch:04d}.png", encoded(picture, ".png", notes))
 
 
 def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
@@ -67,17 +70,23 @@ def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     given = shown_inputs(run, wish.num or 0)
     steps = list(walked(run, model, wish, given))
     names = names_of(run, wish, given)
-    made: Mapping[str, Image | list[Image]] = {
-        "history.png": plot_history(run.history.read(), _held_out(run)),
+    made: Mapping[str, Drawing | list[Image]] = {
+        "history.png": plot_history.drawing(run.history.read(), _held_out(run), of=_loss(run)),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),
         _LAST: picture_of(run, wish, steps[-1].x, given),
     }
     for name, picture in made.items():
-        frames = isinstance(picture, list)
-        content = as_gif(picture, fps=run.kind.fps) if frames else as_png(picture)
-        run.artefacts.put(run.path / name, content, of)
+        put: Callable[..., None] = put_frames if isinstance(picture, list) else put_picture
+        put(run, run.path / name, picture, of, Path(name).stem)
+
+
+def _loss(run: Run) -> str:
+    """What was learned, for the axis of losses."""
+    training = run.config.training
+    names = [tables.name_of(v, k) for k, v in (("loss", training.loss), ("p", training.prediction))]
+    return f"loss ({names[0]} of {names[1]})"
 
 
 def _held_out(run: Run) -> str:

@@ -1,7 +1,7 @@
 """What samples of a run are drawn from, or made to agree with, beside the request."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -9,11 +9,9 @@ from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.kinds import Kind
 from denoising_diffusion.kinds.base import Names
+from denoising_diffusion.report import Drawing
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.samplers import Sampler
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class Given(ABC):
@@ -32,7 +30,7 @@ class Given(ABC):
         """The stem of the default file, from that of the request."""
 
     @abstractmethod
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """Samples in model space, with their class names, beside what was given."""
 
     def labels(self, kind: Kind, wish: Sampling) -> Tensor | None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,14 +16,12 @@ from denoising_diffusion.files import digest_of, digest_of_tensors
 from denoising_diffusion.kinds import Kind
 from denoising_diffusion.kinds.base import Names
 from denoising_diffusion.kinds.enlarged import SHOWN, Enlarged
+from denoising_diffusion.report import Drawing
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
 from denoising_diffusion.seeds import stream
 from denoising_diffusion.super_resolution import given, noised, pooled
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class Inputs(Given):
         )
         return enlarging, 1 + torch.arange(self.num)
 
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """Samples (num, *shape) beside the pictures that they were drawn from."""
         del names
         return self.kind.picture_beside(self.low, x, self.truth, self.names)

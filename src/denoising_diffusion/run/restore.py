@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from denoising_diffusion.config import NONE, REPAINT, Problem, Sampling
 from denoising_diffusion.data.exact import read_exact
 from denoising_diffusion.guidance import Denoiser
 from denoising_diffusion.kinds.base import Names
+from denoising_diffusion.report import Drawing
 from denoising_diffusion.restoration import Mask, Operator
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.folder import Run
@@ -27,9 +27,6 @@ from denoising_diffusion.samplers import Sampler, Step
 from denoising_diffusion.samplers.repaint import repaint
 from denoising_diffusion.schedule import Schedule
 from denoising_diffusion.seeds import RandnLike
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 ANSWERS = 8
 """Answers that are drawn when no number is given, and those in a row of a picture."""
@@ -59,7 +56,7 @@ class Observed(Given):
     of: Origin
     name: str
     walking: Callable[[Sampler], Sampler]
-    show: "Callable[[Tensor, Names], Image]"
+    show: Callable[[Tensor, Names], Drawing]
 
     @property
     def origin(self) -> Origin:
@@ -70,7 +67,7 @@ class Observed(Given):
         """The problem before the stem."""
         return f"{self.name}-{stem}"
 
-    def picture(self, x: Tensor, names: Names) -> "Image":
+    def picture(self, x: Tensor, names: Names) -> Drawing:
         """Answers beside what was observed."""
         return self.show(x, names)
 
@@ -229,7 +226,7 @@ def _keep(steps: Iterator[Step], known: Tensor, picture: Tensor) -> Iterator[Ste
         yield step
 
 
-def _strips(run: Run, shown: dict[str, Tensor], x: Tensor, names: Names) -> "Image":
+def _strips(run: Run, shown: dict[str, Tensor], x: Tensor, names: Names) -> Drawing:
     """What was given, and answers beside it: a row per class if each has as many, or rows of
     `ANSWERS`.
     """

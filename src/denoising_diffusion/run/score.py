@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -14,21 +14,19 @@ from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.data import Dataset
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind, Scoring
 from denoising_diffusion.metrics import Score, table, to_json
 from denoising_diffusion.metrics.reference import reference_of
+from denoising_diffusion.report import Drawing
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.build import count_parameters
 from denoising_diffusion.run.draw import draw_file, origin, parts_of, read_samples
+from denoising_diffusion.run.figures import put_picture
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.inputs import scored_inputs
 from denoising_diffusion.run.prepare import facts_of, load_data
 from denoising_diffusion.run.request import completed, evaluations
 from denoising_diffusion.run.single import read_folder
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Evaluation:
 
     scores: list[Score]
     note: dict[str, Any]
-    pictures: "Mapping[str, Image]" = field(default_factory=dict)
+    pictures: Mapping[str, Drawing] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -88,6 +86,7 @@ def score(
     data: Dataset,
     file: Path,
     how: Scoring | None = None,
+    format: str = "png",
 ) -> Evaluation:
     """Score the samples that `draw_evaluation` drew; pictures lie beside them.
 
@@ -102,16 +101,16 @@ def score(
     found = score_file(run.kind, file, data, how, note)
     of = evaluation_origin(run, model, wish, data, how)
     for name, picture in found.pictures.items():
-        run.artefacts.put(score_picture(file, name, how), as_png(picture), of)
+        put_picture(run, score_picture(file, name, how, format), picture, of, name)
     # As it was asked: the labels of all samples would be a line as long as they are many.
     found.kept_in(run, {**of, "request": asdict(wish)})
     return found
 
 
-def score_picture(file: Path, name: str, how: Scoring | None = None) -> Path:
+def score_picture(file: Path, name: str, how: Scoring | None = None, format: str = "png") -> Path:
     """Where this picture of the scores of an .npz lies."""
     against = "-held-out" if how is not None and how.against == "held-out" else ""
-    return file.with_name(f"{file.stem}{against}-{name}.png")
+    return file.with_name(f"{file.stem}{against}-{name}.{format}")
 
 
 def evaluation_origin(
@@ -155,6 +154,7 @@ def evaluate_run(
     data: dict[str, Any] | None,
     how: Scoring,
     device: torch.device,
+    format: str = "png",
 ) -> Evaluation | None:
     """Draw what a request asks for and score it; None in all processes but the first.
 
@@ -165,6 +165,7 @@ def evaluate_run(
         data: what to compare with, as in a configuration; the run's own without it.
         how: how they are scored.
         device: where the network runs.
+        format: of the pictures that belong to scores: png, svg or pdf.
 
     Raises:
         ValueError: as `completed` and `draw_evaluation`.
@@ -175,7 +176,7 @@ def evaluate_run(
     with distributed.processes(device.type):
         model = run.model(wish.average, device.type)
         file = draw_evaluation(run, model, wish, compared)
-    return score(run, model, wish, compared, file, how) if distributed.is_main() else None
+    return score(run, model, wish, compared, file, how, format) if distributed.is_main() else None
 
 
 def evaluate_file(file: Path, data: dict[str, Any] | None, how: Scoring) -> Evaluation:

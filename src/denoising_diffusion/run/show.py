@@ -5,27 +5,24 @@ import shutil
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from denoising_diffusion import distributed
 from denoising_diffusion.config import Sampling
-from denoising_diffusion.files import as_png
-from denoising_diffusion.report import as_gif
+from denoising_diffusion.report import ANIMATIONS, FORMATS, Drawing, check_animation
 from denoising_diffusion.run import between
 from denoising_diffusion.run.animate import frames_of
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import draw, draw_file, origin, parts_of
+from denoising_diffusion.run.figures import put_frames, put_picture
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
 from denoising_diffusion.run.preflight import check_room
 from denoising_diffusion.run.request import completed, file_name, names_of
 from denoising_diffusion.seeds import stream
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SCALES = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """The guidance scales of a strip."""
@@ -40,7 +37,8 @@ class Outputs:
     Args:
         out: with one of the suffixes of the kind; in the run's folder, under a telling name,
             without it.
-        gif: also the walk as an animation.
+        format: of a picture: png, svg or pdf.
+        gif: also the walk as an animation, a .gif, .apng, .webp or .mp4.
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
         grid: instead of samples, all labels at rising guidance.
@@ -49,6 +47,7 @@ class Outputs:
     """
 
     out: Path | None = None
+    format: str | None = None
     gif: Path | None = None
     gif_of: Literal["state", "estimate", "both"] = "state"
     strip: Literal["guidance", "forward"] | None = None
@@ -88,10 +87,13 @@ def sample_run(
     if outputs.gif is not None and (wish.num or 0) > MOST_ANIMATED:
         raise ValueError(f"--gif takes --num of at most {MOST_ANIMATED}, got {wish.num}")
     check_suffix(outputs.out, run.kind.suffixes)
-    check_suffix(outputs.gif, (".gif",))
+    check_suffix(outputs.gif, ANIMATIONS)
+    suffix = suffix_of(outputs.out, outputs.format)
+    if outputs.gif is not None:
+        check_animation(outputs.gif.suffix)
     model = run.model(wish.average, device)
     of = origin(run, model, wish, given)
-    out = outputs.out or free(run, run.samples / f"{file_name(run, wish, given)}.png", of)
+    out = outputs.out or free(run, run.samples / f"{file_name(run, wish, given)}{suffix}", of)
     wanted = {out: of}
     if outputs.gif is not None:
         wanted[outputs.gif] = {**of, "gif": outputs.gif_of}
@@ -99,20 +101,20 @@ def sample_run(
         if outputs.gif in missing and distributed.is_main():
             _show_behind(run)
             frames = frames_of(run, model, wish, outputs.gif_of, given)
-            run.artefacts.put(outputs.gif, as_gif(frames, fps=run.kind.fps), wanted[outputs.gif])
+            put_frames(run, outputs.gif, frames, wanted[outputs.gif], f"walk ({outputs.gif_of})")
         if out in missing and out.suffix == ".npz":
             draw_file(run, model, wish, out, given)
-        elif out in missing and out.suffix != ".png" and distributed.is_main():
+        elif out in missing and out.suffix not in FORMATS and distributed.is_main():
             x = draw(run, model, wish)
             run.artefacts.put(out, run.kind.table(x, names_of(run, wish), out.suffix), of)
         elif out in missing and distributed.is_main():
             _show_behind(run)
             picture = picture_of(run, wish, draw(run, model, wish, given), given)
-            run.artefacts.put(out, as_png(picture), of)
+            put_picture(run, out, picture, of)
     return Drawn(list(wanted), missing)
 
 
-def picture_of(run: Run, wish: Sampling, x: Tensor, given: Given | None) -> "Image":
+def picture_of(run: Run, wish: Sampling, x: Tensor, given: Given | None) -> Drawing:
     """Samples of a completed request, drawn."""
     show = run.kind.picture if given is None else given.picture
     return show(x, names_of(run, wish, given))
@@ -162,6 +164,19 @@ def check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
 
 
+def suffix_of(path: Path | None, format: str | None) -> str:
+    """The suffix of a picture for which a path or a format may be given.
+
+    Raises:
+        ValueError: they disagree.
+    """
+    if path is None:
+        return f".{format or 'png'}"
+    if format is not None and path.suffix != f".{format}":
+        raise ValueError(f"--format {format} and {path} disagree: give one of them")
+    return path.suffix
+
+
 def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
     if sum(map(bool, (outputs.strip, outputs.grid, outputs.between, outputs.gif))) > 1:
         raise ValueError("--strip, --grid, --between and --gif exclude each other")
@@ -169,7 +184,8 @@ def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
         raise ValueError(f"strips and grids are pictures of images; this run has {run.facts.kind}")
     kind = "grid" if outputs.grid else outputs.strip or "between"
     stem = f"{kind}-s{wish.seed}"
-    check_suffix(outputs.out, (".png",))
+    check_suffix(outputs.out, FORMATS)
+    suffix = suffix_of(outputs.out, outputs.format)
     if outputs.strip == "forward":
         of, draw_it = _forward_strip(run, wish)
     elif outputs.between is not None:
@@ -178,14 +194,14 @@ def _compare(run: Run, wish: Sampling, outputs: Outputs, device: str) -> Drawn:
         names = wish.label or run.facts.class_names[: None if outputs.grid else 1]
         of, draw_it = _guidance_grid(run, replace(wish, label=tuple(names)), device)
     of["picture"] = kind
-    out = outputs.out or free(run, run.samples / f"{stem}.png", of)
+    out = outputs.out or free(run, run.samples / f"{stem}{suffix}", of)
     with to_make(run, {out: of}, outputs.overwrite) as missing:
         if missing and distributed.is_main():
-            run.artefacts.put(out, as_png(draw_it()), of)
+            put_picture(run, out, draw_it(), of, kind)
     return Drawn([out], missing)
 
 
-Comparison = tuple[Origin, Callable[[], "Image"]]
+Comparison = tuple[Origin, Callable[[], Drawing]]
 """What a picture is made from, and how."""
 
 
@@ -203,7 +219,7 @@ def _guidance_grid(run: Run, wish: Sampling, device: str) -> Comparison:
     ]
     model = run.model(wish.average, device)
 
-    def picture() -> "Image":
+    def picture() -> Drawing:
         headings = [f"guidance {s:g}" for s in SCALES]
         rows = [torch.cat([draw(run, model, w) for w in row]) for row in wishes]
         return run.kind.comparison(torch.stack(rows), wish.label, headings)
@@ -226,7 +242,7 @@ def _forward_strip(run: Run, wish: Sampling) -> Comparison:
     model = run.model(wish.average, "cpu")
     x = run.kind.examples(run.data, wish.label)
 
-    def picture() -> "Image":
+    def picture() -> Drawing:
         total = model.num_timesteps
         times = [max(1, round(total * i / (PANELS - 1))) for i in range(PANELS)]
         noise = torch.randn(x.shape, generator=stream(wish.seed, "forward"))

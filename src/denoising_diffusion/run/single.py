@@ -16,8 +16,10 @@ from denoising_diffusion.data.exact import read_exact
 from denoising_diffusion.data.listing import list_pictures, readable
 from denoising_diffusion.files import as_png
 from denoising_diffusion.kinds import Kind
+from denoising_diffusion.report.encoding import as_texts
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import draw_file, origin
+from denoising_diffusion.run.figures import notes_of
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.pieces import parts_of
 from denoising_diffusion.run.preflight import check_room
@@ -121,7 +123,8 @@ def _write(run: Run, out: Path, names: list[str], x: Tensor, of: Origin) -> None
     grey = pixels.shape[-1] == 1
     images = (Image.fromarray(p[..., 0] if grey else p) for p in pixels)
     out.mkdir(exist_ok=True)
-    files = {name: as_png(image) for name, image in zip(names, images, strict=True)}
+    texts = as_texts(notes_of(run, of, "a sample"))
+    files = {name: as_png(image, texts) for name, image in zip(names, images, strict=True)}
     run.artefacts.put_folder(out, files, of)
 
 
