@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from denoising_diffusion.metrics import neighbours
+from denoising_diffusion.data import rows as data_rows
+from denoising_diffusion.data.rows import in_memory
+from denoising_diffusion.kinds.image_distances import Compared
+from denoising_diffusion.kinds.image_scores import _neighbour_scores
+from denoising_diffusion.metrics import RandomConvolutions, neighbours
 from denoising_diffusion.metrics.neighbours import (
     Memorisation,
     density_coverage,
@@ -244,6 +249,61 @@ def test_images_are_compared_as_vectors():
     )
     assert torch.equal(found.sample_distances, flat.sample_distances)
     assert found.indices.tolist() == [0, 1, 2, 3, 4]
+
+
+class Counted:
+    """Rows that know how many of them were asked for at a time."""
+
+    def __init__(self, x):
+        self.x, self.most = x, 0
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, rows):
+        self.most = max(self.most, len(rows))
+        return (self.x[rows],)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (2,)])
+def test_rows_read_in_blocks_give_the_answer_of_the_whole(monkeypatch, shape):
+    train, samples, unseen = (normal(n, *shape, seed=n) for n in (1234, 40, 30))
+    samples[3] = train[1100]
+    whole = memorisation(samples, train, unseen)
+    monkeypatch.setattr(data_rows, "_ROUND", 10)
+    monkeypatch.setattr(data_rows, "_BLOCK", 100 * train[0].numel())
+    assert [len(x) for (x,) in data_rows.blocks(Counted(train))] == [100] * 12 + [34]
+    rows = Counted(train)
+    found = memorisation(samples, rows, unseen)
+    assert rows.most == 100
+    assert torch.equal(found.sample_distances, whole.sample_distances)
+    assert torch.equal(found.indices, whole.indices)
+    assert torch.equal(found.held_out_distances, whole.held_out_distances)
+    assert (found.sample_distances[3], found.indices[3]) == (0, 1100)
+    # Of two that are as near, the first counts, wherever a block ends.
+    twice = memorisation(
+        samples[3:4], Counted(train[1100:1101].repeat(250, *[1] * len(shape))), unseen
+    )
+    assert twice.indices.tolist() == [0]
+    with pytest.raises(ValueError, match="train has no rows"):
+        memorisation(samples, Counted(train[:0]), unseen)
+
+
+def test_scores_of_images_read_no_more_than_a_block_at_a_time(monkeypatch):
+    x, n = normal(2600, 1, 8, 8).float().clamp(-1, 1), 40
+    train = Counted(x[:2500])
+    data = in_memory("x", "images", (x[:2500],), (x[2500:],))
+    features = RandomConvolutions.of(1).features
+    compared = Compared(x[2500 : 2500 + n], x[:n], x[2500:], x[:n])
+    whole = _neighbour_scores(features, data, compared)
+    monkeypatch.setattr(data_rows, "_BLOCK", 1500 * 64)
+    data = dataclasses.replace(data, train=train)
+    found = _neighbour_scores(features, data, compared)
+    assert train.most == 1000
+    assert found.scores == whole.scores
+    assert (
+        found.pictures["nearest"].image().tobytes() == whole.pictures["nearest"].image().tobytes()
+    )
 
 
 def test_held_out_copies_leave_no_scale():

@@ -1,7 +1,7 @@
 """Rows, anything that gives examples by number, and data sets in the space of the network."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
@@ -86,6 +86,28 @@ def whole(rows: Rows) -> tuple[Tensor, ...]:
         TypeError: no `Rows`.
     """
     return first(rows, _count("rows", rows))
+
+
+_BLOCK = 2**24
+"""Values of a block: 64 MiB of float32."""
+_ROUND = 1000
+"""Where so many rows are no more, they come in so many, so that no batch of a network changes."""
+
+
+def blocks(rows: Rows, name: str = "rows") -> Iterator[tuple[Tensor, ...]]:
+    """All rows in their order, some at a time: tensors (b, ...), the first of at most 64 MiB.
+
+    Raises:
+        TypeError: no `Rows`; the name is that of the argument.
+    """
+    count = _count(name, rows)
+    if not count:
+        return
+    values = rows[torch.zeros(1, dtype=torch.int64)][0].numel()
+    most = max(1, _BLOCK // values)
+    size = most // _ROUND * _ROUND or most
+    for low in range(0, count, size):
+        yield rows[torch.arange(low, min(low + size, count))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from denoising_diffusion.seeds import stream
 Features = Callable[[Tensor], Tensor]
 """From images (n, c, h, w) to features (n, d)."""
 
-_MEASURED = 10_000
+MEASURED = 10_000
 """Training images over which features are whitened."""
 
 
@@ -30,7 +30,7 @@ class Compared:
 
     Args:
         images: n samples.
-        train: (m, c, h, w), m >= n, of which the first n are the floor.
+        train: (m, c, h, w), m >= n, the first training images, of which n are the floor.
         real: (k, c, h, w), k >= n, of the test set or held out.
         noise: n images of uniform noise, the ceiling.
     """
@@ -114,7 +114,7 @@ class Seen:
 def seen(features: Features, compared: Compared) -> Seen:
     """Images as whitened features, over the first 10,000 training images."""
     count = len(compared.images)
-    known = features(compared.train[: max(count, _MEASURED)])
+    known = features(compared.train[: max(count, MEASURED)])
     measure = Whitened.over(known)
     images, real, noise = (
         measure(features(x)) for x in (compared.images, compared.real, compared.noise)

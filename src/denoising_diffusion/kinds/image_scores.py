@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion.data import Dataset, whole
+from denoising_diffusion.data.rows import blocks, first
 from denoising_diffusion.kinds.base import Judgement, Names, Scoring
 from denoising_diffusion.kinds.image_distances import (
+    MEASURED,
     Compared,
     Features,
     classifier_distances,
@@ -24,7 +26,7 @@ from denoising_diffusion.metrics import (
     precision_recall,
     proportion_error,
 )
-from denoising_diffusion.metrics.encoder import encoder
+from denoising_diffusion.metrics.encoder import MOST_IMAGES, Encoder, encoder
 from denoising_diffusion.metrics.judge import Judge, judge, split_of
 from denoising_diffusion.metrics.reference import reference_judge
 from denoising_diffusion.report import pair_grid, plot_confusion, plot_label_histogram
@@ -49,13 +51,14 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
     learned from the images alone. The kernel distance is also taken in random convolutions, which
     cost little and were trained for nothing.
     """
-    (train, *labels), (real, *classes) = whole(data.train), whole(data.reference)
-    compared = Compared(images, train, real, noise_like(images, data.clip))
+    real, *classes = whole(data.reference)
+    some = first(data.train, max(len(images), MEASURED))[0]
+    compared = Compared(images, some, real, noise_like(images, data.clip))
     scores: list[Score] = []
     by_class = Judgement([])
     learned, of, by = None, "the classifier's features", []
     if data.labelled:
-        judges = judges_for(data, how, (train, labels[0] - 1), (real, classes[0] - 1))
+        judges = judges_for(data, how, (real, classes[0] - 1))
         chosen, scores = classifier_distances(judges, compared, classic=how.classic)
         by.append(chosen.name + (f" of 0..{len(judges) - 1}" if len(judges) > 1 else ""))
         by_class = _class_scores(chosen, data, chosen.read(images), classes[0] - 1, names)
@@ -63,7 +66,7 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
     trained = learned is None
     if learned is None:
         of = "features learned without labels"
-        learned = encoder(train, fingerprint=data.fingerprint).features
+        learned = encoder_of(data).features
         by.append("own encoder, seed 0")
     own, random = (
         seen(f, compared) for f in (learned, RandomConvolutions.of(data.shape[0]).features)
@@ -79,16 +82,26 @@ def image_scores(images: Tensor, names: Names, data: Dataset, how: Scoring) -> J
     return Judgement([*scores, *by_class.scores, *near.scores], pictures, "; ".join(by))
 
 
-def judges_for(data: Dataset, how: Scoring, train: Known, tested: Known) -> list[Judge]:
-    """The reference, unless others are asked for or there is none; else classifiers of `train`."""
+def encoder_of(data: Dataset) -> Encoder:
+    """The encoder of the training images that it learns from, and no more are read."""
+    return encoder(first(data.train, MOST_IMAGES)[0], fingerprint=data.fingerprint)
+
+
+def judges_for(data: Dataset, how: Scoring, tested: Known) -> list[Judge]:
+    """The reference, unless others are asked for or there is none; else classifiers trained here.
+
+    Those alone read all training images at once.
+    """
     count = len(data.class_names)
     if how.classifiers is None:
-        split = split_of(train[1]) if data.test is None else None
+        known = (k - 1 for _, k in blocks(data.train))
+        split = split_of(torch.cat(list(known))) if data.test is None else None
         found = reference_judge(data.fingerprint, data.shape, count, split)
         if found is not None:
             return [found.tested(*tested)]
+    x, labels = whole(data.train)
     return [
-        judge(*train, count, *tested, fingerprint=data.fingerprint, seed=seed)
+        judge(x, labels - 1, count, *tested, fingerprint=data.fingerprint, seed=seed)
         for seed in range(how.classifiers or 1)
     ]
 
@@ -134,16 +147,17 @@ def _class_scores(
 
 
 def _neighbour_scores(learned: Features, data: Dataset, compared: Compared) -> Judgement:
-    held_out, images, train = whole(data.validation)[0], compared.images, compared.train
+    held_out, images = whole(data.validation)[0], compared.images
     features, real = learned(images), learned(compared.real)
-    pixels = memorisation(images.flatten(1), train.flatten(1), held_out.flatten(1))
-    near = memorisation(features, learned(train), learned(held_out))
+    pixels = memorisation(images, data.train, held_out)
+    train = torch.cat([learned(x) for x, *_ in blocks(data.train)])
+    near = memorisation(features, train, learned(held_out))
     # With few images there are fewer neighbours than are usually asked for.
     least = min(len(features), len(real)) - 1
     fidelity = precision_recall(features, real, k=min(3, least))
     spread = density_coverage(features, real, k=min(5, least))
     nearest = pixels.sample_distances.argsort()[: 2 * PAIRS]
-    pairs = pair_grid.drawing(images[nearest], train[pixels.indices][nearest])
+    pairs = pair_grid.drawing(images[nearest], data.train[pixels.indices[nearest]][0])
     ratio = "nearest training image, samples : held-out"
     scores = [
         Score("precision", "precision", fidelity.precision),

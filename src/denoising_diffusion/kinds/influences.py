@@ -7,11 +7,11 @@ from torch import Tensor
 
 from denoising_diffusion.data import Dataset, whole
 from denoising_diffusion.data.patterns import curves_of
+from denoising_diffusion.data.rows import first
 from denoising_diffusion.kinds.base import Moved, Names, Scoring
-from denoising_diffusion.kinds.image_distances import Compared, noise_like, seen
-from denoising_diffusion.kinds.image_scores import judges_for
+from denoising_diffusion.kinds.image_distances import MEASURED, Compared, noise_like, seen
+from denoising_diffusion.kinds.image_scores import encoder_of, judges_for
 from denoising_diffusion.metrics import FeatureStatistics, Score, curve_distances, nearest
-from denoising_diffusion.metrics.encoder import encoder
 from denoising_diffusion.metrics.influence import (
     Influence,
     by_group,
@@ -24,13 +24,15 @@ from denoising_diffusion.metrics.influence import (
 @torch.no_grad()
 def of_images(images: Tensor, names: Names, data: Dataset) -> list[Moved]:
     """The Fréchet distance that `image_scores` takes first, and whether labels are read rightly."""
-    (train, *labels), (real, *classes) = whole(data.train), whole(data.reference)
+    real, *classes = whole(data.reference)
     if not data.labelled:
-        learned = encoder(train, fingerprint=data.fingerprint).features
-        own = seen(learned, Compared(images, train, real, noise_like(images, data.clip)))
+        some = first(data.train, max(len(images), MEASURED))[0]
+        own = seen(
+            encoder_of(data).features, Compared(images, some, real, noise_like(images, data.clip))
+        )
         moved = frechet_influence(own.images, FeatureStatistics.from_features(own.real))
         return [_moved("frechet", "Fréchet distance, features learned without labels", moved)]
-    by, *_ = judges_for(data, Scoring(), (train, labels[0] - 1), (real, classes[0] - 1))
+    by, *_ = judges_for(data, Scoring(), (real, classes[0] - 1))
     reference = FeatureStatistics.from_features(by.features(real))
     found = [_moved("fld", "Fréchet distance", frechet_influence(by.features(images), reference))]
     if names is not None and set(names) <= set(data.class_names):

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from denoising_diffusion.checks import checked, tensor
+from denoising_diffusion.data.rows import Rows, blocks
 from denoising_diffusion.metrics._checks import Features, rows
 
 # Pairs of rows compared at a time: 64 MiB of float64 for any number of rows, small enough to be
@@ -142,21 +143,45 @@ def density_coverage(features: Features, reference: Tensor, k: int = 5) -> Densi
     return DensityCoverage(float(per_feature.sum()) / (k * len(features)), _share(per_ball))
 
 
-def memorisation(samples: Tensor, train: Tensor, held_out: Tensor) -> Memorisation:
+def memorisation(samples: Tensor, train: Tensor | Rows, held_out: Tensor) -> Memorisation:
     """Each sample's nearest training row, and beside it the same of data that was never trained on.
 
     Samples, training and held-out rows have shapes (n, ...), (m, ...) and (h, ...), images as well
-    as features; a row is compared as one flat vector.
+    as features; a row is compared as one flat vector. Training rows may be `Rows`, of which the
+    first tensor counts: they are read in blocks, with the answer of the whole.
 
     Raises:
         ValueError: rows of different shapes, no rows, or values that are not finite.
         TypeError: anything but tensors of numbers.
     """
     shape = tensor("samples", samples, "n", "d", ...).shape[1:]
-    given = (("samples", samples), ("train", train), ("held_out", held_out))
-    flat, known, unseen = (rows(name, x, *shape).flatten(1) for name, x in given)
-    distances, indices = nearest(flat, known)
-    return Memorisation(distances, indices, nearest(unseen, known)[0])
+    given = (("samples", samples), ("held_out", held_out))
+    asked = [rows(name, x, *shape).flatten(1) for name, x in given]
+    best: list[tuple[Tensor, Tensor]] = []
+    before = 0
+    for block in _blocks(train, samples):
+        known = rows("train", block, *shape).flatten(1)
+        found = [(d, i + before) for d, i in (nearest(x, known) for x in asked)]
+        best = list(map(_nearer, best, found)) if best else found
+        before += len(known)
+    (distances, indices), (unseen, _) = best
+    return Memorisation(distances, indices, unseen)
+
+
+def _blocks(train: Any, like: Tensor) -> Iterator[Any]:
+    """The training rows in blocks; what is no `Rows`, and no row at all, are one to be refused."""
+    if isinstance(train, Tensor) or not isinstance(train, Rows):
+        yield train
+    elif len(train) == 0:
+        yield like[:0]
+    else:
+        yield from (x for x, *_ in blocks(train, "train"))
+
+
+def _nearer(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Distances and row numbers of the nearer of two, and of the first of two that are as near."""
+    farther = other[0] < one[0]
+    return torch.where(farther, other[0], one[0]), torch.where(farther, other[1], one[1])
 
 
 def _nearest(

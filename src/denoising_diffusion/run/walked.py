@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denoising_diffusion.config import Sampling
-from denoising_diffusion.data import Dataset, whole
+from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.kinds.enlarged import SHOWN
@@ -254,11 +254,11 @@ def shown_nearest(run: Run, data: Dataset, samples: Tensor) -> dict[str, Any] | 
     """The samples that come nearest to a training image, above it; for images alone."""
     if run.kind.drawing != "tiles" or run.config.factor is not None:
         return None
-    train, unseen = whole(data.train)[0].cpu(), first(data.validation, _REAL)[0].cpu()
-    found = memorisation(samples.flatten(1), train.flatten(1), unseen.flatten(1))
+    unseen = first(data.validation, _REAL)[0].cpu()
+    found = memorisation(samples, data.train, unseen)
     grey = 127.5 / samples[0].numel() ** 0.5
     chosen = found.sample_distances.argsort()[:_NEAREST]
-    near = run.kind.encode(train[found.indices[chosen]])
+    near = run.kind.encode(data.train[found.indices[chosen]][0].cpu())
     median = grey * float(found.held_out_distances.median())
     texts = [f"{grey * float(d):.0f}" for d in found.sample_distances[chosen]]
     return {
