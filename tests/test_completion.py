@@ -121,7 +121,8 @@ def test_the_command_prints_the_script(shell, capsys):
 def helped(*arguments, capsys):
     with pytest.raises(SystemExit):
         main([*arguments, "--help"])
-    return set(re.findall(r"^ +(?:-h, )?(--\w[\w.-]+)", capsys.readouterr().out, re.MULTILINE))
+    rows = re.findall(r"^ +(--?\w.*?)(?:   |$)", capsys.readouterr().out, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"(?:^|, )(--\w[\w.-]+)", row)}
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda c: c.name)

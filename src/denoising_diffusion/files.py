@@ -29,10 +29,7 @@ _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 
 
 def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/denoising-diffusion, or the same in ~/.cache; it need not exist yet.
-
-    Who has no home keeps nothing for long: it is in the folder for temporary files.
-    """
+    """$XDG_CACHE_HOME/denoising-diffusion, or the same in ~/.cache or, without a home, in /tmp."""
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         folder = Path(base) if base else Path.home() / ".cache"
@@ -123,11 +120,7 @@ def open_regular(path: str | Path, most: int) -> BinaryIO:
 
 
 def read_bytes(path: str | Path, most: int) -> bytes:
-    """The content of a regular file of at most `most` bytes.
-
-    Raises:
-        ValueError: as `open_regular`.
-    """
+    """The content of a regular file of at most `most` bytes; errors are those of `open_regular`."""
     with open_regular(path, most) as file:
         try:
             content = file.read(os.fstat(file.fileno()).st_size + 1)
@@ -222,10 +215,8 @@ class Stored(NamedTuple):
     notes: dict[str, Any]
 
 
-def write_tensors(
-    path: str | Path, tensors: "Mapping[str, Tensor]", notes: Mapping[str, Any]
-) -> None:
-    """Write a safetensors file with these notes in its metadata; equal content is equal bytes.
+def as_tensors(tensors: "Mapping[str, Tensor]", notes: Mapping[str, Any]) -> bytes:
+    """A safetensors file with these notes in its metadata; equal content is equal bytes.
 
     The note `sha256` is added: that of the tensors, which reading compares.
     """
@@ -235,15 +226,18 @@ def write_tensors(
     added = {"format_version": FORMAT_VERSION, "sha256": digest_of_tensors(whole)}
     # One key alone: several would come in another order every time.
     text = json.dumps({**notes, **added}, sort_keys=True)
-    write(path, save(whole, metadata={"notes": text}))
+    return save(whole, metadata={"notes": text})
+
+
+def write_tensors(
+    path: str | Path, tensors: "Mapping[str, Tensor]", notes: Mapping[str, Any]
+) -> None:
+    """Write a file of `as_tensors`, whole or not at all."""
+    write(path, as_tensors(tensors, notes))
 
 
 def read_notes(path: str | Path) -> dict[str, Any]:
-    """The notes of a file of `write_tensors`, without its tensors and without torch.
-
-    Raises:
-        ValueError: as `read_tensors`.
-    """
+    """The notes of a file of `write_tensors`, without torch; errors are those of `read_tensors`."""
     return _opened(path, "numpy").notes
 
 

@@ -126,11 +126,12 @@ TABLES: dict[str, dict[str, Target]] = {
         "sines": "data.signals:sines",
         "signals": "data.signals:signals",
     },
-    # (model, metadata, **options) -> the file
+    # (model, metadata, **options) -> the file; or (model, run, average) -> the files of a folder
     "export": {
         "html": "export.html:html",
         "onnx": "export.onnx:onnx",
         "pt2": "export.pt2:pt2",
+        "hub": "export.hub:hub",
     },
     # (facts) -> a Kind
     "kind": {

@@ -246,13 +246,20 @@ def _report(command: Report) -> None:
 
 def _export(command: Export) -> None:
     from denoising_diffusion.export import export_run
+    from denoising_diffusion.run.hub import check_push, push
 
     c = command
     options = {"float32": True} if c.float32 else {}
+    if c.push is not None and c.to != "hub":
+        raise ValueError(f"--push goes with --to hub, got --to {c.to}")
+    if c.push is not None:
+        check_push(c.push)
     done = export_run(Run(c.run), c.to, c.out, average=c.average, overwrite=c.overwrite, **options)
     if not done.made:
         say(f"{done.path} is there already")
     print(done.path)
+    if c.push is not None:
+        print(push(done.path, c.push))
 
 
 def _compare(command: Compare) -> None:

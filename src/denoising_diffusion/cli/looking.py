@@ -97,11 +97,13 @@ class Export:
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run folder."""
-    to: Annotated[str, arg(metavar="html|onnx|pt2")] = "html"
-    """html, one page that draws, for any browser; onnx, for ONNX Runtime and the like; or pt2, for
-    torch alone."""
-    out: Annotated[Path | None, arg(metavar="FILE")] = None
-    """The file; RUN/export/model.TO without it."""
+    to: Annotated[str, arg(metavar="html|onnx|pt2|hub")] = "html"
+    """html, one page that draws, for any browser; onnx, for ONNX Runtime and the like; pt2, for
+    torch alone; or hub, a model folder with a card."""
+    out: Annotated[Path | None, arg(metavar="FILE|FOLDER")] = None
+    """The file, or the folder of hub; RUN/export/model.TO or RUN/export/hub without it."""
+    push: Annotated[str | None, arg(metavar="OWNER/NAME")] = None
+    """Of hub: put the folder into this repository of the Hugging Face hub too."""
     float32: bool = False
     """Of html: keep all digits of the weights, at twice the size."""
     average: Annotated[str | None, arg(metavar="NAME")] = None

@@ -85,7 +85,9 @@ def _arguments(kind: type[Any], prefix: str = "") -> Iterator[Argument]:
             continue
         placed = any("Positional" in repr(g) for g in given)
         metavar = (how and how.metavar) or ""
-        yield _argument(prefix + name, hint, f.default, metavar, placed=placed)
+        argument = _argument(prefix + name, hint, f.default, metavar, placed=placed)
+        yield argument
+        yield from (argument._replace(name=other) for other in (how and how.aliases) or ())
 
 
 def _keys(settings: Settings) -> Iterator[Argument]:

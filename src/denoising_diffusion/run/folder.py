@@ -280,11 +280,16 @@ def load(
     """The trained model of a run, ready to sample.
 
     Args:
-        run_folder: what `ddpm train --out` wrote; the run may still be going on.
+        run_folder: what `ddpm train --out` wrote; the run may still be going on. Or
+            "hf://OWNER/NAME", a folder of `ddpm export --to hub` on the Hugging Face hub.
         average: "raw", or an average that the run keeps; its first without a name.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         ValueError: no run, no checkpoint yet, no such average, or a damaged file.
     """
+    if isinstance(run_folder, str) and run_folder.startswith("hf://"):
+        from denoising_diffusion.run.hub import downloaded
+
+        run_folder = downloaded(run_folder)
     return Run(run_folder).model(average, device)
