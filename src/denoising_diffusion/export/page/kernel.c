@@ -46,9 +46,11 @@ EXPORT patches(const float *x, const float *w, const float *bias, float *out, co
       }
       const float *v = w;
       for (int d = 0; d < channels; d++) {
-        for (int y = 0; y < high; y++) {
-          int at = d * channel + y * row;
-          v = wide == 3 ? along(sums, v, p, at, 3) : along(sums, v, p, at, wide);
+        int at = d * channel;
+        if (wide == 3) {
+          for (int y = 0; y < high; y++, at += row) v = along(sums, v, p, at, 3);
+        } else {
+          for (int y = 0; y < high; y++, at += row) v = along(sums, v, p, at, wide);
         }
       }
       for (int k = 0; k < TILE && i + k < n; k++) {
