@@ -1,20 +1,25 @@
 import csv
 import dataclasses
+import html
 import json
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageSequence
 
+import denoising_diffusion
 from denoising_diffusion.cli import main
 from denoising_diffusion.config import Facts, TrainingConfig
 from denoising_diffusion.data import load_dataset, whole
 from denoising_diffusion.kinds.base import Scoring
 from denoising_diffusion.kinds.points import Points, column_names
 from denoising_diffusion.report import style
-from denoising_diffusion.run import Run
+from denoising_diffusion.run import Run, animate
 from denoising_diffusion.run.prepare import facts_of
+from denoising_diffusion.run.request import completed
 from denoising_diffusion.samplers import Step
 
 TINY = {
@@ -80,12 +85,54 @@ def test_samples_come_as_csv_and_npy_and_are_those_of_the_npz(run):
     assert np.array_equal(np.array(rows, expected.dtype), expected)
 
 
+def test_pictures_of_a_run_say_what_they_show_in_any_format(run):
+    with Image.open(run.path / "history.png") as picture:
+        assert min(picture.size) >= 360 and picture.text["Title"].startswith("history of ")
+    with Image.open(run.path / "samples.png") as picture:
+        notes = picture.text
+        assert min(picture.size) >= 512
+    assert notes["Software"] == f"denoising-diffusion {denoising_diffusion.__version__}"
+    weights = json.loads(notes["Description"])["weights"]
+    assert notes["Source"] == f"points, seed 0, step 20, weights {weights[:12]}"
+    for suffix in ("svg", "pdf"):
+        contents = []
+        for _ in range(2):
+            sample(run, f"p.{suffix}", "--seed", "7", "--overwrite")
+            contents.append((run.path / f"p.{suffix}").read_bytes())
+        assert contents[0] == contents[1]
+    svg = html.unescape((run.path / "p.svg").read_text(encoding="utf-8"))
+    assert {">a<", ">b<", ">data<", ">samples<"} <= set(re.findall(">[^<>]*<", svg))
+    assert notes["Source"] in svg and '"seed": 7' in svg and weights in svg
+    assert svg.count("<use ") > 30 + 180  # every sample, and every row of the data, is a mark
+
+
+def test_a_walk_has_the_format_of_its_suffix_and_begins_with_noise(run):
+    found = {}
+    for suffix in ("gif", "apng", "webp"):
+        sample(run, "w.npz", "--animate", str(run.path / f"w.{suffix}"), "--overwrite")
+        with Image.open(run.path / f"w.{suffix}") as file:
+            frames = [
+                np.asarray(f.convert("RGB")).astype(int) for f in ImageSequence.Iterator(file)
+            ]
+            assert len(frames) == 6 and file.format == {"apng": "PNG"}.get(suffix, suffix.upper())
+            assert min(file.size) >= 512
+        found[suffix] = np.stack(frames)
+    assert np.array_equal(found["apng"], found["webp"])
+    assert np.abs(found["gif"] - found["apng"]).mean() < 4
+    own = Run(run.path)
+    own.kind.show_behind(own.data)
+    wish = completed(own, dataclasses.replace(own.config.sampling, num=30))
+    noise = next(animate.walked(own, own.model(), wish))
+    (first, *_) = own.kind.frames([noise], None, "state")
+    assert noise.t == 5 and np.array_equal(found["apng"][0], np.asarray(first))
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".npzz", ""])
 def test_another_suffix_is_refused(run, suffix, capsys):
     with pytest.raises(SystemExit) as end:
         main(["sample", str(run.path), "--out", str(run.path / f"t{suffix}")])
     assert end.value.code == 2
-    assert "must end in .png or .npz or .csv or .npy" in capsys.readouterr().err
+    assert "must end in .png or .svg or .pdf or .npz or .csv or .npy" in capsys.readouterr().err
 
 
 def test_samples_and_pictures_need_no_data(run, tmp_path):

@@ -151,7 +151,10 @@ def test_samples_are_repeatable_labelled_and_never_overwritten_silently(workplac
         (["sample", "run", "--steps", "11"], r"steps must lie in 1..10"),
         (["sample", "run", "--eta", "2"], "eta must lie in [0, 1], got 2"),
         (["sample", "run", "--num", "0"], "num must be at least 1, got 0"),
-        (["sample", "run", "--out", "x.jpg"], "x.jpg: the name must end in .png or .npz"),
+        (
+            ["sample", "run", "--out", "x.jpg"],
+            "x.jpg: the name must end in .png or .svg or .pdf or .npz",
+        ),
         (["sample", "nowhere"], "nowhere is no run folder"),
         (["evaluate", "missing.npz"], "missing.npz does not exist"),
         (["evaluate", "run", "--num", "5000"], "num must lie in 2..898"),

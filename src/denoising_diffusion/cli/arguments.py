@@ -163,8 +163,8 @@ class Sample:
     out: Annotated[str | None, arg(metavar="PATH")] = None
     """A .png, .svg, .pdf or .npz file, or a folder for single pictures, which ends in / or is there
     already; RUN/samples/<sampler>-<steps>-g<scale>-s<seed>.png without it."""
-    format: Annotated[Literal["png", "svg", "pdf"] | None, arg(metavar="png|svg|pdf")] = None
-    """Of a picture: png without it; svg and pdf are for papers."""
+    format: Annotated[Literal["auto", "png", "svg", "pdf"], arg(metavar="png|svg|pdf")] = "auto"
+    """Of a picture: what --out ends in, or png; svg and pdf are for papers."""
     gif: Annotated[Path | None, arg(metavar="PATH", aliases=("--animate",))] = None
     """Also write the walk from noise to samples as an animation: a .gif, .apng, .webp or .mp4."""
     gif_of: Literal["state", "estimate", "both"] = "state"

@@ -46,7 +46,7 @@ def _drawn(run: Run, command: Sample, source: "Source", device: str) -> "Drawn":
     if not plain and enlarging:
         raise ValueError("--inpaint and --restore take no run that enlarges, no --from, no --then")
     if out is not None and (str(command.out).endswith(("/", os.sep)) or out.is_dir()):
-        if command.format is not None:
+        if command.format != "auto":
             raise ValueError("a folder takes .png pictures: it takes no --format")
         if command.gif or command.strip or command.grid or command.between:
             raise ValueError("a folder takes no --gif, --strip, --grid or --between")

@@ -28,8 +28,8 @@ class Compare:
     """Sample i of both begins with the same noise."""
     out: Annotated[Path | None, arg(metavar="PATH")] = None
     """A .png, .svg or .pdf file; A/samples/compare-B-s0.png without it."""
-    format: Annotated[Literal["png", "svg", "pdf"] | None, arg(metavar="png|svg|pdf")] = None
-    """Of the picture: png without it; svg and pdf are for papers."""
+    format: Annotated[Literal["auto", "png", "svg", "pdf"], arg(metavar="png|svg|pdf")] = "auto"
+    """Of the picture: what --out ends in, or png; svg and pdf are for papers."""
     overwrite: bool = False
     """Replace a file that exists."""
     json: bool = False

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _PAPER = 255
 _LINE = 21
 _MIN_TILE = 32
+_NAMED_TILE = 96
+"""Tiles are as wide as their names, up to this."""
 
 
 def _pixels(name: str, value: Any) -> NDArray[np.uint8]:
@@ -61,7 +63,7 @@ def image_grid(
         images: (n, h, w, c) bytes, c 1 or 3.
         columns: images in a row.
         scale: pixels drawn for a pixel; by default the least for tiles of 32 pixels that together
-            are 512 pixels wide or high.
+            are 512 pixels wide or high, and that fill columns of wide names up to 96.
         border: pixels between the tiles and around them.
         row_names: drawn to the left of the rows, one each.
         column_names: drawn above the columns, one each.
@@ -77,12 +79,14 @@ def image_grid(
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     longer = max(rows * height, columns * width)
-    scale = scale or max(-(-_MIN_TILE // min(height, width)), -(-style.LEAST // longer))
     beside = texts("row_names", row_names, rows, "rows")
     heads = texts("column_names", column_names, columns, "columns")
     above = texts("names", names, count, "images")
+    named = max([0, *(style.text_width(text) + 6 for text in (*heads, *above))])
+    least = (-(-_MIN_TILE // min(height, width)), -(-style.LEAST // longer))
+    scale = scale or max(*least, min(named, _NAMED_TILE) // width)
     wide, high = width * scale, height * scale
-    cell = max([wide, *(style.text_width(text) + 6 for text in (*heads, *above))])
+    cell = max(wide, named)
     band, under_title = _LINE * bool(above), _LINE * bool(title)
     step_x, step_y = cell + border, band + high + border
     left = max(map(style.text_width, beside)) + 8 if beside else 0

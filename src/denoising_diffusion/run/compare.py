@@ -40,7 +40,7 @@ def compare_runs(
     num: int | None = None,
     seed: int = 0,
     out: Path | None = None,
-    format: str | None = None,
+    format: str = "auto",
     overwrite: bool = False,
     device: str = "auto",
 ) -> Comparison:
@@ -54,7 +54,7 @@ def compare_runs(
         num: of the samples; by default the fewer of what the runs are evaluated with.
         seed: sample i of both begins with the noise (seed, i).
         out: a .png, .svg or .pdf; in the folder of A, under a telling name, without it.
-        format: of the picture: png, svg or pdf.
+        format: of the picture: png, svg, pdf, or auto, what `out` ends in or png.
         overwrite: replace a file that exists.
         device: where the networks run.
 

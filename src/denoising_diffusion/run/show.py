@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import distributed
+from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.report import ANIMATIONS, FORMATS, Drawing, check_animation
 from denoising_diffusion.run import between
@@ -37,7 +38,7 @@ class Outputs:
     Args:
         out: with one of the suffixes of the kind; in the run's folder, under a telling name,
             without it.
-        format: of a picture: png, svg or pdf.
+        format: of a picture: png, svg, pdf, or auto, what `out` ends in or png.
         gif: also the walk as an animation, a .gif, .apng, .webp or .mp4.
         gif_of: what it shows: x_t, the estimate of x_start, or both, one above the other.
         strip: instead of samples, one label at rising guidance, or training data at rising t.
@@ -47,7 +48,7 @@ class Outputs:
     """
 
     out: Path | None = None
-    format: str | None = None
+    format: str = "auto"
     gif: Path | None = None
     gif_of: Literal["state", "estimate", "both"] = "state"
     strip: Literal["guidance", "forward"] | None = None
@@ -164,15 +165,16 @@ def check_suffix(path: Path | None, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
 
 
-def suffix_of(path: Path | None, format: str | None) -> str:
+def suffix_of(path: Path | None, format: str) -> str:
     """The suffix of a picture for which a path or a format may be given.
 
     Raises:
-        ValueError: they disagree.
+        ValueError: they disagree, or the format is unknown.
     """
+    one_of("format", format, ("auto", *(suffix[1:] for suffix in FORMATS)))
     if path is None:
-        return f".{format or 'png'}"
-    if format is not None and path.suffix != f".{format}":
+        return ".png" if format == "auto" else f".{format}"
+    if format != "auto" and path.suffix != f".{format}":
         raise ValueError(f"--format {format} and {path} disagree: give one of them")
     return path.suffix
 
