@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import FiLMUNet, UNet
+from denoising_diffusion.report.history import log_ticks
 
 SIDE = 2048
 """Of the square matrices whose product is the machine's best rate."""
@@ -269,3 +270,15 @@ def into_page(page: Path, name: str, text: str) -> None:
     before, rest = old.split(begin, 1)
     _, after = rest.split(end, 1)
     write_text(page, f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
+
+
+def log_axes(axes: Any) -> None:
+    """Two logarithmic axes with few round numbers."""
+    for scale, limits, ticks, minor in (
+        (axes.set_xscale, axes.get_xlim, axes.set_xticks, axes.xaxis),
+        (axes.set_yscale, axes.get_ylim, axes.set_yticks, axes.yaxis),
+    ):
+        scale("log")
+        found = log_ticks(*limits())
+        ticks(found, [f"{tick:g}" for tick in found])
+        minor.set_ticks([], minor=True)

@@ -153,8 +153,7 @@ def plot(found: Sequence[Mapping[str, Any]], floor: float, file: Path) -> None:
         x, y = [p[cost] for p in best], [p["distance"] for p in best]
         axes.step(x, y, where="post", color=style.TEXT, lw=1, zorder=0)
         axes.axhline(floor, color=style.NEUTRAL, lw=0.8, ls="--")
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        m.log_axes(axes)
     style.curve_axes(panels[0], "network evaluations a sample", "Fréchet distance")
     style.curve_axes(panels[1], "seconds per 10,000 samples")
     for i, name in enumerate(names):
