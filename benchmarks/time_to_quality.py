@@ -100,9 +100,6 @@ def _called_by_us(make: Callable[[], nn.Module]) -> Callable[..., nn.Module]:
     return lambda shape, num_timesteps, num_classes: Wrapped(num_timesteps)
 
 
-register("network", "diffusers-unet", _called_by_us(m.diffusers_unet))
-register("network", "lucidrains-unet", _called_by_us(m.lucidrains_unet))
-
 ARMS: dict[str, Callable[[Path, Dataset, int], Any]] = {
     OURS: OurWay,
     "ours, without labels": lambda *a: OurWay(*a, labels=False),
@@ -186,6 +183,8 @@ def _of(found: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]
 
 def main() -> None:
     options = _options()
+    register("network", "diffusers-unet", _called_by_us(m.diffusers_unet))
+    register("network", "lucidrains-unet", _called_by_us(m.lucidrains_unet))
     data = load_data({"name": options.data, "seed": 0})
     distance = Distance(data, Scoring(against="held-out"))
     num = min(options.num, len(data.validation))
