@@ -1,7 +1,8 @@
 """Distance against network evaluations and seconds, for every sampler, number of steps and grid.
 
     python benchmarks/samplers.py RUN [--out FOLDER] [--num N] [--steps ...] [--samplers ...]
-        [--grids ...] [--guidance-scale S] [--points N] [--quick] [--docs docs/benchmarks.md]
+        [--grids ...] [--guidance-scale S [--guidance-interval LOW HIGH]] [--points N] [--quick]
+        [--docs docs/benchmarks.md]
 
 RUN is any finished run of images; it is only read. A point is a line of FOLDER/points.jsonl; one
 that is there is not drawn again, so the command may be stopped and given again, and --points N
@@ -72,10 +73,12 @@ class Distance:
 def points(run: Run, options: argparse.Namespace) -> Iterator[Sampling]:
     """The requests, completed, in the order in which they are drawn."""
     own = run.config.sampling
-    scale = own.guidance_scale if options.guidance_scale is None else options.guidance_scale
+    if options.guidance_scale is not None:
+        interval = options.guidance_interval and tuple(options.guidance_interval)
+        own = replace(own, guidance_scale=options.guidance_scale, guidance_interval=interval)
     for steps, grid, name in itertools.product(options.steps, options.grids, options.samplers):
         if steps <= run.config.schedule.get("timesteps", 100):
-            wish = replace(own, sampler=name, steps=steps, times=grid, guidance_scale=scale)
+            wish = replace(own, sampler=name, steps=steps, times=grid)
             eta = own.eta if name == "ddim" else None
             yield completed(run, replace(wish, num=options.num, eta=eta))
 
@@ -218,7 +221,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs="+")
     parser.add_argument("--samplers", nargs="+", choices=list(TABLES["sampler"]), default=names)
     parser.add_argument("--grids", nargs="+", choices=list(TABLES["grid"]))
-    parser.add_argument("--guidance-scale", type=float)
+    parser.add_argument("--guidance-scale", type=float, help="in place of the run's own guidance")
+    parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--points", type=int, help="how many more are drawn at most")
     parser.add_argument("--against", choices=("held-out", "test"), default="held-out")
     parser.add_argument("--quick", action="store_true", help="5 and 10 steps, 1,000 samples")
@@ -229,6 +233,8 @@ def _options() -> argparse.Namespace:
         value = getattr(options, name)
         if value is not None and value < 1:
             parser.error(f"--{name} must be at least 1, got {value}")
+    if options.guidance_interval and options.guidance_scale is None:
+        parser.error("--guidance-interval needs --guidance-scale")
     if options.threads:
         torch.set_num_threads(options.threads)
     options.steps = options.steps or (QUICK["steps"] if options.quick else STEPS)
