@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import FiLMUNet, UNet
+from denoising_diffusion.report import style
 from denoising_diffusion.report.history import log_ticks
 
 SIDE = 2048
@@ -270,6 +271,14 @@ def into_page(page: Path, name: str, text: str) -> None:
     before, rest = old.split(begin, 1)
     _, after = rest.split(end, 1)
     write_text(page, f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
+
+
+def panels(width: int, height: int, count: int) -> tuple[Any, list[Any]]:
+    """A figure of so many panels of this many pixels in a row, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((count * width / style.DPI, height / style.DPI), dpi=style.DPI)
+    return figure, style.panels(figure, count, count)
 
 
 def log_axes(axes: Any) -> None:

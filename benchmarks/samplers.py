@@ -143,7 +143,7 @@ def plot(found: Sequence[Mapping[str, Any]], floor: float, file: Path) -> None:
     """Distance against evaluations and against seconds, with the front and the floor."""
     names = [n for n in TABLES["sampler"] if any(p["request"]["sampler"] == n for p in found)]
     marks = dict(zip((*GRIDS, "trailing", "tuned"), "os^Dv", strict=True))
-    figure, panels = style.new_figure(520, 420, 2)
+    figure, panels = m.panels(520, 420, 2)
     costs = ("evaluations", "seconds_per_10000")
     for axes, cost in zip(panels, costs, strict=True):
         for i, name in enumerate(names):

@@ -93,7 +93,7 @@ def write(found: Mapping[str, Any], page: Path) -> None:
 def plot(found: Mapping[str, Any], file: Path) -> None:
     """Rates over that of diffusers, with quartiles: a panel for training and one for sampling."""
     kinds = ("training", "sampling")
-    figure, panels = style.new_figure(460, 380, 2)
+    figure, panels = m.panels(460, 380, 2)
     for what, axes in zip(kinds, panels, strict=True):
         runs = [r for r in found["runs"] if r["what"] == what]
         names = [n for n in runs[0]["seconds"] if n != MATRIX][::-1]

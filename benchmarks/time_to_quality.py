@@ -164,7 +164,7 @@ def tables(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
 
 def plot(found: Sequence[Mapping[str, Any]], names: Sequence[str], file: Path) -> None:
     """Distance against seconds of training, and against images seen."""
-    figure, panels = style.new_figure(480, 380, 2)
+    figure, panels = m.panels(480, 380, 2)
     for axes, over in zip(panels, ("seconds", "seen"), strict=True):
         for i, name in enumerate(names):
             points = _of(found, name)

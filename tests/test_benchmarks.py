@@ -74,7 +74,7 @@ def test_a_way_that_disagrees_ends_the_benchmark(monkeypatch):
         speed.agrees("film-unet", "bfloat16", "eager")
 
 
-def test_shares_of_the_matrix_rate_follow_from_times():
+def test_shares_of_the_matrix_rate_follow_from_times(tmp_path):
     # A network of as many operations as the product, in twice its time: half the rate.
     work = 2 * m.SIDE**3
     networks = {
@@ -84,5 +84,26 @@ def test_shares_of_the_matrix_rate_follow_from_times():
     seconds = {"film-unet": [2.0, 2.0], speed_tables.TO: [4.0, 8.0], speed_tables.MATRIX: [1.0, 3]}
     run = {"what": "training", "dtype": "float32", "batch": 1, "seconds": seconds}
     found = {"networks": networks, "runs": [run], "quick": True, "rounds": 2, "where": m.where()}
+    speed_tables.plot(found | {"runs": [run, run | {"what": "sampling"}]}, tmp_path / "speed.png")
     row = next(r for r in speed_tables.rates(found).splitlines() if r.startswith("| film-unet"))
     assert row.endswith("| 3.00 (2.50 … 3.50) | 50% |")
+
+
+def test_plots_and_tables_of_points_are_made(tmp_path):
+    request = {"sampler": "ddim", "steps": 2, "times": "karras"}
+    found = [
+        {"request": request, "evaluations": n, "distance": 9 / n, "interval": 1} for n in (1, 3)
+    ]
+    found = [p | {"seconds_per_10000": 7.0 * p["evaluations"]} for p in found]
+    samplers.plot(found, 1.0, tmp_path / "pareto.png")
+    assert samplers.table(found).endswith("| ddim | 2 | karras | 3 | **3.00 ± 1.00** | – | 21 |")
+    points = [
+        {"arm": name, "seen": 9, "seconds": s, "distance": 72 / s, "interval": 1}
+        | {"sampling_seconds": 1}
+        for name, speed in (("ours", 1), ("diffusers", 4))
+        for s in (3 * speed, 12 * speed)
+    ]
+    time_to_quality.plot(points, ["ours", "diffusers"], tmp_path / "time.png")
+    table = time_to_quality.tables(points, ["ours", "diffusers"])
+    assert table.endswith("| diffusers | 12 s (3.1 × ours) | 14 s |")
+    assert {f.name for f in tmp_path.iterdir()} == {"pareto.png", "time.png"}
