@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format docs pages clean
+.PHONY: demo test check format docs pages benchmark clean
 
 demo: $(READY)
 	$(BIN)/ddpm demo --out runs/digits
@@ -48,5 +48,19 @@ $(VENV)/.docs: $(READY)
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@
 
+# Speed beside others' networks, which have an environment of their own; QUICK=1 for the short form.
+BENCH := .venv-bench
+benchmark: $(BENCH)/.ready
+	$(BENCH)/bin/python benchmarks/speed.py $(if $(QUICK),--quick) --docs docs/benchmarks.md
+
+# Two of the packages that the last one asks for have no build for a PyTorch without a GPU; what is
+# used of it needs neither.
+$(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet torch
+	$(BENCH)/bin/pip install --quiet --editable . --requirement benchmarks/peers.txt
+	$(BENCH)/bin/pip install --quiet --no-deps denoising-diffusion-pytorch==2.3.4
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/_figures
+	rm -rf $(VENV) $(BENCH) build dist docs/_build docs/_figures

@@ -8,10 +8,10 @@ rounds of the ratio within a round: a machine that slows down for a while slows 
 
 import argparse
 import contextlib
-import time
 from collections.abc import Callable
 
 import torch
+from measuring import in_turn
 from torch import Tensor
 
 from denoising_diffusion import (
@@ -26,20 +26,13 @@ from denoising_diffusion import (
 TIMESTEPS = 100
 SHAPE = (1, 28, 28)
 NOISE_IMAGES = 256
-# Shorter calls are repeated until a turn lasts this long, far above the resolution of the clock.
-TURN_SECONDS = 0.05
 
 Variants = dict[str, Callable[[], object]]
 
 
 def compare(title: str, variants: Variants, rounds: int) -> None:
     """Print the time of every variant over that of the first: median and quartiles of the ratio."""
-    repeats = {name: _repeats(call) for name, call in variants.items()}
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for i in range(rounds):
-        # Every other round goes backwards, so that no variant always follows the same one.
-        for name in list(variants)[:: 1 if i % 2 == 0 else -1]:
-            times[name].append(_seconds(variants[name], repeats[name]))
+    times = in_turn(variants, rounds, say=lambda _: None)
     rows = torch.tensor(list(times.values()), dtype=torch.float64)
     ratios = (rows / rows[0]).quantile(torch.tensor([0.25, 0.5, 0.75]).double(), dim=1).T
     print(f"\n{title}")
@@ -138,20 +131,6 @@ def drawing(rounds: int) -> None:
         },
         rounds,
     )
-
-
-def _repeats(call: Callable[[], object]) -> int:
-    """Calls in one turn; finding out warms up."""
-    call()
-    return max(1, round(TURN_SECONDS / max(_seconds(call, 1), 1e-7)))
-
-
-def _seconds(call: Callable[[], object], repeats: int) -> float:
-    """The time of one call."""
-    start = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    return (time.perf_counter() - start) / repeats
 
 
 def main() -> None:
