@@ -45,10 +45,9 @@ class Distance:
 
     def __init__(self, data: Dataset, how: Scoring) -> None:
         data = how.of(data)
-        (self.train, *labels), (real, *classes) = whole(data.train), whole(data.reference)
+        (self.train, *_), (real, *classes) = whole(data.train), whole(data.reference)
         if data.labelled:
-            known, tested = (self.train, labels[0] - 1), (real, classes[0] - 1)
-            self.judge = judges_for(data, how, known, tested)[0]
+            self.judge = judges_for(data, how, (real, classes[0] - 1))[0]
             self.features, self.name = self.judge.features, self.judge.name
         else:
             self.judge, self.name = None, "own encoder, seed 0"
