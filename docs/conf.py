@@ -25,7 +25,10 @@ exclude_patterns = ["_build", "_embedded", "_figures"]
 default_role = "code_of"
 nitpicky = True
 # Names of other packages: there is no network to look them up in.
-_OTHERS = r"(torch|nn|np|numpy|collections|typing|pathlib|PIL|os)\b.*|matplotlib.*|Tensor|Image|Figure|SubFigure"
+_OTHERS = (
+    r"(torch|nn|np|numpy|collections|typing|pathlib|PIL|matplotlib|os)\b.*"
+    r"|Tensor|Image|Figure|SubFigure"
+)
 nitpick_ignore_regex = [("py:.*", _OTHERS), ("py:.*", r".*\b(Kind|Artefacts|Interrupted|Diverged)")]
 suppress_warnings = ["myst.strikethrough"]
 
