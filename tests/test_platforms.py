@@ -145,7 +145,8 @@ def test_nothing_is_named_that_windows_lacks():
 
 def test_text_is_read_and_written_in_a_named_encoding():
     plain = {"memory.py", "locks.py"}  # digits alone
-    pattern = re.compile(r"(?:read_text|write_text|open)\((?:[^()]|\([^()]*\))*\)")
+    # What PyAV opens is no text.
+    pattern = re.compile(r"(?:read_text|write_text|(?<!av\.)open)\((?:[^()]|\([^()]*\))*\)")
     called = {(p, c) for p, text in sources().items() for c in pattern.findall(text)}
     assert len(called) > 10
     for path, call in called:
