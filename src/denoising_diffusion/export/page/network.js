@@ -32,10 +32,10 @@ function spread(value, out) {
 
 function walked(data, strides, start, out) {
   const made = new data.constructor(size(out)), index = new Array(out.length).fill(0);
-  let place = start;
-  for (let i = 0; i < made.length; i++) {
-    made[i] = data[place];
-    for (let d = out.length - 1; d >= 0; d--) {
+  const last = out.length - 1, [wide, step] = last < 0 ? [1, 0] : [out[last], strides[last]];
+  for (let i = 0, place = start; i < made.length; i += wide) {
+    for (let j = 0; j < wide; j++) made[i + j] = data[place + j * step];
+    for (let d = last - 1; d >= 0; d--) {
       place += strides[d];
       if (++index[d] < out[d]) break;
       place -= strides[d] * out[d];
@@ -145,7 +145,7 @@ function join(given, out, shape, how) {
   let start = 0;
   for (const x of given) {
     const length = size(x.shape.slice(how.dim));
-    for (let o = 0; o < outer; o++) out.set(x.data.subarray(o * length, (o + 1) * length), o * inner + start);
+    for (let o = 0; o < outer; o++) for (let i = 0; i < length; i++) out[o * inner + start + i] = x.data[o * length + i];
     start += length;
   }
 }
