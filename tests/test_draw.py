@@ -44,9 +44,9 @@ def scored(digits, x, names=None, how=Scoring()):  # noqa: B008
 def confusions(monkeypatch):
     """The confusion matrices that were drawn."""
     drawn = []
-    plot = image_scores.plot_confusion
+    plot = image_scores.plot_confusion.drawing
     monkeypatch.setattr(
-        image_scores, "plot_confusion", lambda m, names: drawn.append(m) or plot(m, names)
+        image_scores.plot_confusion, "drawing", lambda m, names: drawn.append(m) or plot(m, names)
     )
     return drawn
 

@@ -1,7 +1,7 @@
 """Charts of points with axes that are drawn once: a histogram, a plane, or a corner of planes."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,11 @@ class Canvas:
                     edges = np.linspace(*self._limits[panel.x], _BINS + 1)
                     tops = self._stacked(panel.x, group)
                     for low, high, (_, colour) in zip(tops, tops[1:], group, strict=False):
-                        kind = {"color": np.divide(colour, 255), "alpha": alpha, "zorder": order}
+                        kind: dict[str, Any] = {
+                            "color": np.divide(colour, 255),
+                            "alpha": alpha,
+                            "zorder": order,
+                        }
                         axes.stairs(high, edges, baseline=low, fill=True, **kind)
                 else:
                     area = style.points(2 * self._radius) ** 2

@@ -86,18 +86,16 @@ def plot_label_histogram(
     count = len(proportions)
     tensor("reference_proportions", reference_proportions, count)
     _check_names(class_names, count)
-    pairs = [
-        (v.detach().cpu().double().numpy(), *how)
-        for v, *how in (
-            (proportions, -0.2, style.POINTS, "samples"),
-            (reference_proportions, 0.2, style.ACCENT, "real data"),
-        )
-    ]
+    both = (proportions, reference_proportions)
+    samples, real = (v.detach().cpu().double().numpy() for v in both)
 
     def draw(figure: "Figure | SubFigure") -> None:
         (axes,) = style.panels(figure)
         places = np.arange(count)
-        for heights, shift, colour, label in pairs:
+        for heights, shift, colour, label in (
+            (samples, -0.2, style.POINTS, "samples"),
+            (real, 0.2, style.ACCENT, "real data"),
+        ):
             axes.bar(places + shift, heights, width=0.4, color=colour, label=label)
         axes.set_ylim(bottom=0)
         style.curve_axes(axes, "class", "share")

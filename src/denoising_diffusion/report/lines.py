@@ -1,7 +1,7 @@
 """One-dimensional signals as lines."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -61,7 +61,11 @@ def plot_lines(panels: Sequence[tuple[str, Tensor]], columns: int | None = None)
             style.curve_axes(axes, "position", "value")
             axes.set_title(title, fontsize=10, color=style.TEXT, loc="left")
             if 1 < x.shape[1] <= _NAMED:
-                over = {"bbox_to_anchor": (1, 1), "ncols": x.shape[1], "borderaxespad": 0.2}
+                over: dict[str, Any] = {
+                    "bbox_to_anchor": (1, 1),
+                    "ncols": x.shape[1],
+                    "borderaxespad": 0.2,
+                }
                 axes.legend(loc="lower right", fontsize=7, handlelength=1, frameon=False, **over)
 
     return Drawing(*size, draw)

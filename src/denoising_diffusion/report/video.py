@@ -1,5 +1,6 @@
 """Videos, by the libraries of FFmpeg, which come with the extra `video`."""
 
+import importlib
 import importlib.util
 import io
 from collections.abc import Sequence
@@ -40,8 +41,7 @@ def as_mp4(frames: "Sequence[Image]", pause: int, last: int, comment: str = "") 
         ValueError: as `check_codec`.
     """
     check_codec()
-    import av
-
+    av: Any = importlib.import_module("av")
     width, height = (side + side % 2 for side in frames[0].size)
     content, rate = io.BytesIO(), Fraction(1000, pause)
     with av.open(content, "w", format="mp4", options={"fflags": "+bitexact"}) as file:
