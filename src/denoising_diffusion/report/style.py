@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from denoising_diffusion.checks import integer
 
@@ -36,7 +36,7 @@ TITLE, SMALL = 13, 12
 """Sizes of text, in pixels."""
 LEAST = 512
 """The least width or height of a picture, in pixels."""
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "text.parse_math": False,  # a class may be called $x
     "text.usetex": False,
