@@ -12,7 +12,7 @@ from denoising_diffusion.data import load_dataset, whole
 from denoising_diffusion.kinds import Scoring
 from denoising_diffusion.metrics.influence import paired_difference
 from denoising_diffusion.recipes import recipe
-from denoising_diffusion.report import beside
+from denoising_diffusion.report import Drawing, beside
 from denoising_diffusion.run import Run
 from denoising_diffusion.run.compare import compare_runs
 from denoising_diffusion.run.prepare import facts_of
@@ -130,10 +130,11 @@ def test_the_influence_on_a_spectrum_is_its_derivative():
 
 
 def test_pictures_of_different_sizes_stand_side_by_side():
-    parts = [Image.new("L", (40, 30), 9), Image.new("RGB", (20, 50), (1, 2, 3))]
-    whole_picture = beside(parts, ["a", "b"])
+    images = [Image.new("L", (40, 30), 9), Image.new("RGB", (20, 50), (1, 2, 3))]
+    parts = [Drawing(*im.size, lambda figure: None, lambda im=im: im) for im in images]
+    whole_picture = beside(parts, ["a", "b"]).image()
     assert whole_picture.size == (40 + 16 + 20, 26 + 50)
     assert whole_picture.getpixel((0, 26)) == (9, 9, 9)
     assert whole_picture.getpixel((56, 26 + 49)) == (1, 2, 3)
-    with pytest.raises(ValueError, match="1 titles for 2 pictures"):
+    with pytest.raises(ValueError, match="1 titles for 2 drawings"):
         beside(parts, ["a"])
