@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # hundreds of commands, which a busy machine takes long for
 def test_killed_commands_complete_themselves_to_the_same_bits():
     script = Path(__file__).parent / "kill_runs.py"
     command = [sys.executable, str(script), "--part", "40", "--moments", "5"]
