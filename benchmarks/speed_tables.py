@@ -94,21 +94,24 @@ def plot(found: Mapping[str, Any], file: Path) -> None:
     """Rates over that of diffusers, with quartiles: a panel for training and one for sampling."""
     kinds = ("training", "sampling")
     figure, panels = m.panels(460, 380, 2)
+    trained = next(r for r in found["runs"] if r["what"] == "training")["seconds"]
+    rows = [n for n in trained if n != MATRIX][::-1]
     for what, axes in zip(kinds, panels, strict=True):
         runs = [r for r in found["runs"] if r["what"] == what]
-        names = [n for n in runs[0]["seconds"] if n != MATRIX][::-1]
+        names = [n for n in rows if n in runs[0]["seconds"]]
         high = 0.8 / len(runs)
         for i, run in enumerate(runs):
             seconds = run["seconds"]
             spreads = [m.ratios(seconds[TO], seconds[n]) for n in names]
             middle = [s[1] for s in spreads]
             error = [[s[1] - s[0] for s in spreads], [s[2] - s[1] for s in spreads]]
-            places = [k + 0.4 - high * (i + 0.5) for k in range(len(names))]
+            places = [k + 0.4 - high * (i + 0.5) for k in map(rows.index, names)]
             label = f"{run['dtype']}, batch {run['batch']}"
             colour = style.SERIES[i]
             axes.barh(places, middle, high * 0.9, xerr=error, color=colour, label=label)
         axes.axvline(1, color=style.NEUTRAL, lw=0.8)
-        axes.set_yticks(range(len(names)), names if axes is panels[0] else [])
+        axes.set_yticks(range(len(rows)), rows if axes is panels[0] else [])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
         style.curve_axes(axes, f"{what}, × {TO}")
     panels[1].legend(frameon=False, fontsize=8)
     style.to_image(figure).save(file, optimize=True)
