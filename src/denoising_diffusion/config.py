@@ -73,8 +73,7 @@ class TrainingConfig:
     averages: tuple[str, ...] = ()
     """Further averages of the weights, such as power-0.05."""
     snapshot: int | None = None
-    """The epoch after which the weights that sample are kept apart, for autoguidance; null for
-    none."""
+    """The epoch after which weights are kept apart, for autoguidance; null for none."""
     max_grad_norm: float | None = None
     """Gradients are scaled down to this norm; null for none."""
     init: str | None = None
@@ -142,8 +141,7 @@ class Sampling:
     seed: int = 0
     """Sample i of a seed is the same in any batch."""
     average: str | None = None
-    """The weights: raw, ema, power-0.05, ..., as far as the run keeps them; its first average
-    without it."""
+    """The weights: raw, ema, power-0.05, ... that the run keeps; its first average without it."""
 
     def __post_init__(self) -> None:
         tables.check("sampler", self.sampler, "sampler")
@@ -228,6 +226,8 @@ class Facts:
     """Trainable values of the network."""
     columns: tuple[str, ...] = ()
     """The names of the columns of points, where they have any."""
+    shares: tuple[float, ...] = ()
+    """Of the classes, in which samples are drawn; empty for all as often."""
 
     def __post_init__(self) -> None:
         tables.check("kind", self.kind, "facts.kind")
@@ -241,7 +241,7 @@ class RunConfig:
     """The recipe it began from."""
     data: dict[str, Any]
     """What is learned: the name of a data source and its options; with labels false, no classes,
-    and with pooled n, images made n times smaller."""
+    with clusters n, those of k-means instead, and with pooled n, images made n times smaller."""
     network: dict[str, Any]
     """The kind of the network and its options."""
     schedule: dict[str, Any] = field(default_factory=lambda: {"kind": "cosine", "timesteps": 100})

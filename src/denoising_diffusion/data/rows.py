@@ -131,6 +131,7 @@ class Dataset:
         test: samples that training never sees in any way, or None.
         columns: the names of the columns of points; empty where there are none.
         notes: what was guessed, dropped or skipped while the data was read, for the user.
+        shares: of the classes, in which samples are drawn; empty for all as often.
 
     Raises:
         TypeError: parts that are no `Rows`, or names or numbers that are no tuple.
@@ -150,10 +151,11 @@ class Dataset:
     test: Rows | None = None
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, TABLES["kind"])
-        for name in ("class_names", "shift", "scale", "clip", "columns", "notes"):
+        for name in ("class_names", "shift", "scale", "clip", "columns", "notes", "shares"):
             if not isinstance(getattr(self, name), tuple):
                 raise TypeError(f"{name} must be a tuple, got {shown(getattr(self, name))}")
         _count("train", self.train)
@@ -186,7 +188,9 @@ class Dataset:
         """The same samples, with rows of x alone."""
         train, validation = _Samples(self.train), _Samples(self.validation)
         test = None if self.test is None else _Samples(self.test)
-        return replace(self, train=train, validation=validation, test=test, class_names=())
+        return replace(
+            self, train=train, validation=validation, test=test, class_names=(), shares=()
+        )
 
     def to_data(self, x: Tensor) -> Tensor:
         """x of shape (b, ...), floating point, from model space to the units of the data.

@@ -27,6 +27,20 @@ Names = Sequence[str] | None
 """The class name of every sample, in order; None without classes."""
 
 
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+def in_proportion(shares: Sequence[float], num: int) -> Tensor:
+    """Labels 1..n (num,) int64 in these shares: sample i has the same however many there are.
+
+    Multiples of the golden ratio fill [0, 1) as evenly as any sequence does, so that the number of
+    each label among the first k is its share of k but for a few, of the order of log k.
+    """
+    ends = torch.tensor(shares, dtype=torch.float64).cumsum(0)
+    places = (torch.arange(num, dtype=torch.float64) + 0.5) * _GOLDEN % 1
+    return 1 + torch.searchsorted(ends, places * ends[-1], right=True)
+
+
 @dataclass(frozen=True)
 class Scoring:
     """How samples are scored.
@@ -109,7 +123,8 @@ class Kind(ABC):
         return len(self.facts.class_names)
 
     def label_rows(self, labels: Sequence[str], num: int) -> Tensor | None:
-        """The labels 0..n of `num` samples, (num,): names repeated in order, or classes in turn.
+        """The labels 0..n of `num` samples, (num,): names repeated in order, or classes in turn,
+        or in their shares.
 
         Raises:
             ValueError: an unknown name, or any name but "none" for a run without classes.
@@ -122,6 +137,8 @@ class Kind(ABC):
                 raise ValueError(f"unknown label {label!r}; this run has {known}, and {NONE}")
         if not names:
             return None
+        if self.facts.shares and not labels:
+            return in_proportion(self.facts.shares, num)
         chosen = [rows[n] for n in labels] if labels else list(range(1, len(names) + 1))
         return torch.tensor(chosen).repeat(-(-num // len(chosen)))[:num]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from denoising_diffusion import tables
 from denoising_diffusion.config import Facts, RunConfig
 from denoising_diffusion.data import Dataset
+from denoising_diffusion.data.clusters import clustered
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import broadcast_object
 from denoising_diffusion.loss import autocast
@@ -26,13 +27,15 @@ def load_data(data: Mapping[str, Any]) -> Dataset:
     Raises:
         ValueError: an unknown source, or options that it does not take.
     """
-    own = {k: v for k, v in data.items() if k not in ("labels", "pooled")}
+    own = {k: v for k, v in data.items() if k not in ("labels", "pooled", "clusters")}
     found = tables.bound("data", own)()
     return found if data.get("pooled") is None else made_smaller(found, data["pooled"])
 
 
 def learned(config: RunConfig, data: Dataset) -> Dataset:
-    """The data as the network sees it: without classes if they are not to be learned."""
+    """The data as the network sees it: with clusters for classes, or without any, as it is said."""
+    if config.data.get("clusters") is not None:
+        return clustered(data, config.data["clusters"])
     return data if config.data.get("labels", True) else data.without_labels()
 
 
@@ -49,6 +52,7 @@ def facts_of(data: Dataset) -> Facts:
         fingerprint=data.fingerprint,
         name=data.name,
         columns=data.columns,
+        shares=data.shares,
     )
 
 

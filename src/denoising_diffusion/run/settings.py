@@ -74,5 +74,7 @@ def _source(config: RunConfig, needs_path: bool) -> dict[str, Any]:
     other = tables.options_of(tables.resolve("data", config.recipe))
     if "path" in options or "path" not in other:
         return config.data
-    kept = {k: v for k, v in config.data.items() if k in other or k in ("labels", "pooled")}
+    kept = {
+        k: v for k, v in config.data.items() if k in other or k in ("labels", "pooled", "clusters")
+    }
     return {"name": config.recipe, **kept}
