@@ -9,10 +9,8 @@ import pytest
 import torch
 
 from denoising_diffusion.cli import main
-from denoising_diffusion.data import whole
-from denoising_diffusion.data.clusters import clustered
+from denoising_diffusion.data import clustered, in_proportion, whole
 from denoising_diffusion.data.rows import in_memory
-from denoising_diffusion.kinds.base import in_proportion
 from denoising_diffusion.run import Run
 from denoising_diffusion.run.prepare import facts_of, learned, load_data
 
@@ -93,6 +91,13 @@ def test_every_beginning_holds_the_classes_in_their_shares(shares):
     assert bool((off <= 2 + k[:, 0].log2()).all())
     assert off.max() < 4 < math.sqrt(3000) / 4  # what drawing at random would miss by
     assert not bool((labels == 2).any()) or shares[1] > 0
+
+
+def test_shares_that_are_none_are_refused():
+    for shares in ((), (0.0, 0.0), (-1.0, 2.0)):
+        with pytest.raises(ValueError, match="shares"):
+            in_proportion(shares, 3)
+    assert in_proportion((3, 1), 0).shape == (0,)
 
 
 @pytest.fixture(scope="module")

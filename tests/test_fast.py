@@ -23,7 +23,7 @@ def facts(config):
     points = config.data["name"] in ("spiral", "patterns", "points")
     kind = {"sines": "signals"}.get(config.data["name"], "points" if points else "images")
     shape = {"points": (2,), "images": (1, 8, 8), "signals": (1, 16)}[kind]
-    names = ("a", "b") if config.data.get("labels") else ()
+    names = ("a", "b") if {"labels", "clusters"} & {k for k, v in config.data.items() if v} else ()
     columns = ("x", "y") if points else ()
     zero, one = (0.0,) * (2 if points else 1), (1.0,) * (2 if points else 1)
     return Facts(

@@ -6,6 +6,8 @@ from .data import Curve as Curve
 from .data import Dataset as Dataset
 from .data import Rows as Rows
 from .data import as_rows as as_rows
+from .data import clustered as clustered
+from .data import in_proportion as in_proportion
 from .data import load_dataset as load_dataset
 from .data import make_moons as make_moons
 from .data import make_patterns as make_patterns

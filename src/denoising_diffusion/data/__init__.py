@@ -1,5 +1,7 @@
 """Data sets: points on known curves, a user's own points, images; loaded, split and scaled."""
 
+from denoising_diffusion.data.classes import in_proportion
+from denoising_diffusion.data.clusters import clustered
 from denoising_diffusion.data.curves import CURVES, Curve
 from denoising_diffusion.data.load import load_dataset
 from denoising_diffusion.data.patterns import make_moons, make_patterns, make_s_curve, make_spiral
@@ -13,6 +15,8 @@ __all__ = [
     "Dataset",
     "Rows",
     "as_rows",
+    "clustered",
+    "in_proportion",
     "load_dataset",
     "make_moons",
     "make_patterns",

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from denoising_diffusion.checks import integer, number, shown
 from denoising_diffusion.data.rows import NONE
 
 MOST_CLASSES = 1000
 FEW = 10
 
+_GOLDEN = (5**0.5 - 1) / 2
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?", re.ASCII)
 
@@ -57,6 +59,27 @@ def rare(names: tuple[str, ...], classes: Tensor) -> list[str]:
     counts = classes.bincount(minlength=len(names)).tolist()
     few = [f"{name!r} {n}" for name, n in zip(names, counts, strict=True) if n < FEW]
     return [f"classes of fewer than {FEW} rows: {', '.join(few[:20])}"] if few else []
+
+
+def in_proportion(shares: Sequence[float], num: int) -> Tensor:
+    """Labels 1..n (num,) int64 in these shares: sample i has the same however many there are.
+
+    Multiples of the golden ratio fill [0, 1) as evenly as any sequence does, so that the number of
+    each label among the first k is its share of k but for a few, of the order of log k.
+
+    Args:
+        shares: of the n classes, in any unit, such as the numbers of their rows.
+        num: how many labels.
+
+    Raises:
+        ValueError: no share above 0, or one below; num below 0.
+        TypeError: no numbers, or no integer.
+    """
+    each = torch.tensor([number("shares", s, "[0, inf)") for s in shares], dtype=torch.float64)
+    if not bool(each.sum() > 0):
+        raise ValueError(f"shares must hold a number above 0, got {shown(shares)}")
+    places = (torch.arange(integer("num", num, 0), dtype=torch.float64) + 0.5) * _GOLDEN % 1
+    return 1 + torch.searchsorted(each.cumsum(0), places * each.sum(), right=True)
 
 
 def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:

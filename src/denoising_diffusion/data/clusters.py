@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from denoising_diffusion.checks import integer
@@ -45,7 +42,27 @@ def clustered(data: Dataset, clusters: int) -> Dataset:
             differ.
     """
     integer("data.clusters", clusters, 2, MOST_CLASSES)
-    seen = _flat(first(data.train, MOST_ROWS)[0])
+    nearest = _nearest(first(data.train, MOST_ROWS)[0], clusters)
+    train = _Clustered.of(data.train, nearest)
+    return replace(
+        data,
+        train=train,
+        validation=_Clustered.of(data.validation, nearest),
+        test=None if data.test is None else _Clustered.of(data.test, nearest),
+        class_names=tuple(f"cluster-{i + 1}" for i in range(clusters)),
+        shares=tuple(
+            (train.labels.bincount(minlength=clusters + 1).double()[1:] / len(train)).tolist()
+        ),
+    )
+
+
+def _nearest(x: Tensor, clusters: int) -> "_Nearest":
+    """The centres of so many clusters of these rows, found by k-means from one seed."""
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+    from sklearn.exceptions import ConvergenceWarning
+
+    seen = _flat(x)
     if clusters > len(seen):
         raise ValueError(_too_many(clusters, len(seen)))
     shift, turn = np.zeros(seen.shape[1]), np.eye(seen.shape[1])
@@ -60,18 +77,7 @@ def clustered(data: Dataset, clusters: int) -> Dataset:
     if not counts.all():
         raise ValueError(_too_many(clusters, int((counts > 0).sum())))
     centres = places.cluster_centers_[np.argsort(-counts, kind="stable")]
-    nearest = _Nearest(torch.from_numpy(centres), torch.from_numpy(turn), shift)
-    train = _Clustered.of(data.train, nearest)
-    return replace(
-        data,
-        train=train,
-        validation=_Clustered.of(data.validation, nearest),
-        test=None if data.test is None else _Clustered.of(data.test, nearest),
-        class_names=tuple(f"cluster-{i + 1}" for i in range(clusters)),
-        shares=tuple(
-            (train.labels.bincount(minlength=clusters + 1).double()[1:] / len(train)).tolist()
-        ),
-    )
+    return _Nearest(torch.from_numpy(centres), torch.from_numpy(turn), shift)
 
 
 def _too_many(clusters: int, rows: int) -> str:

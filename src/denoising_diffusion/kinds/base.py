@@ -13,6 +13,7 @@ from torch import Tensor
 from denoising_diffusion.checks import integer, one_of
 from denoising_diffusion.config import NONE, Facts
 from denoising_diffusion.data import Dataset, whole
+from denoising_diffusion.data.classes import in_proportion
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.metrics import Score
@@ -25,20 +26,6 @@ if TYPE_CHECKING:
 
 Names = Sequence[str] | None
 """The class name of every sample, in order; None without classes."""
-
-
-_GOLDEN = (5**0.5 - 1) / 2
-
-
-def in_proportion(shares: Sequence[float], num: int) -> Tensor:
-    """Labels 1..n (num,) int64 in these shares: sample i has the same however many there are.
-
-    Multiples of the golden ratio fill [0, 1) as evenly as any sequence does, so that the number of
-    each label among the first k is its share of k but for a few, of the order of log k.
-    """
-    ends = torch.tensor(shares, dtype=torch.float64).cumsum(0)
-    places = (torch.arange(num, dtype=torch.float64) + 0.5) * _GOLDEN % 1
-    return 1 + torch.searchsorted(ends, places * ends[-1], right=True)
 
 
 @dataclass(frozen=True)
