@@ -24,7 +24,7 @@ def test_json_both_ways_is_the_identity(name):
         ({"training": {"epochs": 0}}, "epochs must be at least 1, got 0"),
         (
             {"training": {"loss": "median"}},
-            "training.loss must be one of mse, mae, huber, got 'median'",
+            "training.loss must be one of mse, mae, got 'median'",
         ),
         ({"training": {"learning_rate": -1.0}}, "learning_rate must lie in"),
         ({"training": {"label_dropout": 2.0}}, "label_dropout must lie in"),

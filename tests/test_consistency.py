@@ -1,11 +1,10 @@
-"""Consistency training and sampling, against the solution of the ODE of Gaussian data."""
+"""Consistency distillation, against the walks of the teacher that it learns to take at once."""
 
 import math
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,135 +15,159 @@ from denoising_diffusion import (
     Schedule,
     absolute_error,
     as_rows,
-    consistency,
     cosine_beta_schedule,
+    ddim,
     last,
-    linear_beta_schedule,
-    squared_error,
     stream,
-    zero_terminal,
+    time_grid,
 )
-from denoising_diffusion.consistency_loss import continuous_times, huber
+from denoising_diffusion.consistency_loss import continuous_times
 
 COSINE = Schedule.from_betas(cosine_beta_schedule(100))
-ZERO = zero_terminal(Schedule.from_betas(linear_beta_schedule(100)))
 MEAN, STD = 0.4, 0.3
 
 
-def norm(alpha: Tensor, sigma: Tensor) -> Tensor:
-    return torch.hypot(STD * alpha, sigma)
+def rows(t: Tensor) -> tuple[Tensor, Tensor]:
+    alpha, sigma = COSINE(t)
+    return alpha[:, None], sigma[:, None]
 
 
-class Ends(nn.Module):
-    """A v network whose estimate is where the ODE of N(MEAN, STD²) ends, off by `off` sin(φ) z.
+def mean_of_data(x: Tensor, t: Tensor) -> Tensor:
+    """E[x_start | x_t] of data N(MEAN, STD²)."""
+    alpha, sigma = rows(t)
+    return MEAN + alpha * STD**2 / (alpha**2 * STD**2 + sigma**2) * (x - alpha * MEAN)
 
-    z = (x_t - alpha mean) / std of x_t is kept along the ODE, which ends in mean + std z.
+
+def ends_of(segments: int, t: Tensor) -> Tensor:
+    ends = torch.tensor(time_grid(100, segments)[::-1], dtype=torch.float64)
+    return ends[torch.searchsorted(ends, t) - 1]
+
+
+def leading(x: Tensor, t: Tensor, x_s: Tensor, s: Tensor) -> Tensor:
+    """The estimate from which one step of DDIM from x at t leads to x_s at s."""
+    (alpha, sigma), (a, b) = rows(t), rows(s)
+    return (x_s - b / sigma * x) / (a - b / sigma * alpha)
+
+
+class Solution(nn.Module):
+    """A v network that leads to the end of each segment as the ODE of N(MEAN, STD²) does.
+
+    z = (x_t - alpha mean) / std of x_t is kept along the ODE.
     """
 
-    def __init__(self, schedule: Schedule, off: float = 0.0):
+    def __init__(self, segments: int):
         super().__init__()
-        self.schedule = schedule
-        self.off = nn.Parameter(torch.tensor(off, dtype=torch.float64))
-        self.seen: list[Tensor] = []
+        self.segments = segments
+        self.off = nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        self.seen.append(t)
-        alpha, sigma = (v[:, None] for v in self.schedule(t))
-        square = alpha**2 + sigma**2
-        z = (x - alpha * MEAN) / norm(alpha, sigma)
-        end = MEAN + (STD + self.off * sigma / square.sqrt()) * z
-        return (end - alpha / square * x) / (-sigma / square)
+        t = t.double()
+        s = ends_of(self.segments, t)
+        (alpha, sigma), (a, b) = rows(t), rows(s)
+        z = (x - alpha * MEAN) / torch.hypot(STD * alpha, sigma)
+        estimate = leading(x, t, a * MEAN + torch.hypot(STD * a, b) * z, s) + self.off
+        return as_v(x, t, estimate)
 
 
-def model(schedule: Schedule = COSINE, off: float = 0.0) -> GaussianDiffusion:
-    return GaussianDiffusion(schedule, (1,), Ends(schedule, off), "v")
+class Chain(nn.Module):
+    """A v network that leads to the end of each segment as the teacher's own steps do."""
+
+    def __init__(self, segments: int, hops: int):
+        super().__init__()
+        self.segments, self.hops = segments, hops
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        answers = [self.one(x[i : i + 1], float(t[i])) for i in range(len(x))]
+        return as_v(x, t.double(), torch.cat(answers))
+
+    def one(self, x: Tensor, t: float) -> Tensor:
+        grid = time_grid(100, self.segments)
+        s = max(v for v in grid if v < t)
+        hop = (min(v for v in grid if v >= t) - s) / self.hops
+        times = [t]
+        while times[-1] > s:
+            r = max(float(s), times[-1] - hop)
+            times.append(0.0 if r < 1 else r)
+        end = last(ddim(mean_of_data, COSINE, x, times)).x
+        return leading(x, torch.tensor([t]).double(), end, torch.tensor([s]).double())
 
 
-# The nodes of a Gauss-Hermite rule: means over data and noise of squares are exact.
-POINT, WEIGHT = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(6))
-X = (MEAN + STD * POINT).repeat_interleave(6)[:, None]
-NOISE = POINT.repeat(6)[:, None]
-SHARE = torch.outer(WEIGHT, WEIGHT).flatten() / WEIGHT.sum() ** 2
+def as_v(x: Tensor, t: Tensor, estimate: Tensor) -> Tensor:
+    alpha, sigma = rows(t)
+    return (alpha * x - estimate * (alpha**2 + sigma**2)) / sigma
 
 
-def expected(d: GaussianDiffusion, t: float, gap: float) -> Tensor:
-    loss = ConsistencyLoss(squared_error)
-    return (SHARE * loss.losses(d, X, torch.full((36,), t), NOISE, gap=gap)).sum()
+def model(network: nn.Module) -> GaussianDiffusion:
+    return GaussianDiffusion(COSINE, (1,), network, "v")
 
 
-def correlation(t: float, r: float) -> float:
-    """Of z at t and at r, of the same data and noise."""
-    (a, s), (b, q) = COSINE(t), COSINE(r)
-    return ((a * b * STD**2 + s * q) / (norm(a, s) * norm(b, q))).item()
+def batch(count: int = 40) -> tuple[Tensor, Tensor, Tensor]:
+    """Data, times in every segment, and noise."""
+    g = stream(3, "rows")
+    x, noise = (torch.randn(count, 1, generator=g, dtype=torch.float64) for _ in range(2))
+    return MEAN + STD * x, torch.linspace(1, 100, count, dtype=torch.float64), noise
 
 
-def angle(t: float) -> float:
-    return math.atan2(*(v.item() for v in reversed(COSINE(t))))
+@pytest.mark.parametrize(("segments", "hops"), [(1, 1), (1, 7), (2, 4), (3, 5), (100, 1)])
+def test_who_walks_as_the_teacher_does_has_no_loss(segments, hops):
+    x, t, noise = batch()
+    loss = ConsistencyLoss(teacher=mean_of_data, segments=segments, hops=hops)
+    # The network is called with times in float32.
+    assert loss.losses(model(Chain(segments, hops)), x, t, noise).max() < 1e-9
+    if (segments, hops) != (100, 1):
+        other = Chain(segments, hops + 1)
+        assert loss.losses(model(other), x, t, noise).max() > 1e-6
 
 
-@pytest.mark.parametrize("t", [8.0, 40.0, 96.0])
-def test_at_the_solution_the_loss_is_what_noise_and_data_leave_and_vanishes_with_the_gap(t):
+@pytest.mark.parametrize("segments", [1, 2, 4])
+def test_the_solution_of_the_ode_is_what_is_learned_as_hops_become_many(segments):
+    x, t, noise = batch()
+    t = t.clamp(min=100 / segments / 4)  # below, one hop reaches the data
     values = []
-    for gap in (0.5, 0.25, 0.125, 0.0625):
-        r = t * (1 - gap)
-        value = expected(model(), t, gap).item()
-        wanted = 2 * STD**2 * (1 - correlation(t, r)) / (angle(t) - angle(r))
-        assert value == pytest.approx(wanted, rel=1e-5)
-        values.append(value)
+    for hops in (16, 32, 64, 128):
+        loss = ConsistencyLoss(teacher=mean_of_data, segments=segments, hops=hops)
+        values.append(loss.losses(model(Solution(segments)), x, t, noise).mean().item())
     orders = [math.log2(a / b) for a, b in pairwise(values)]
-    assert orders[-1] == pytest.approx(1, abs=0.2)
+    # A hop of DDIM errs by its square, and the loss is the square of that.
+    assert orders[-1] == pytest.approx(4, abs=0.25)
 
 
-@pytest.mark.parametrize("t", [8.0, 40.0, 96.0])
-def test_the_solution_is_the_fixed_point_as_the_gap_vanishes(t):
-    def slope(off: float, gap: float) -> float:
-        d = model(off=off)
-        (found,) = torch.autograd.grad(expected(d, t, gap), [d.denoise_fn.off])
-        return found.item()
-
-    for gap in (0.5, 0.125):
-        r = t * (1 - gap)
-        wanted = 2 * STD * (1 - correlation(t, r)) * math.sin(angle(t)) / (angle(t) - angle(r))
-        assert slope(0.0, gap) == pytest.approx(wanted, rel=1e-4)
-    slopes = [slope(0.0, gap) for gap in (0.125, 0.0625, 0.03125)]
-    assert slopes[0] > 1.7 * slopes[1] > 1.7**2 * slopes[2] > 0  # of order 1 in the gap
-    # What is too wide at t is narrowed, and what is too narrow widened.
-    assert slope(0.2, 0.0625) > 0 > slope(-0.2, 0.0625)
+@pytest.mark.parametrize("segments", [1, 2, 3, 4])
+def test_as_many_steps_as_segments_draw_the_data_exactly(segments):
+    z = torch.tensor([[-1.5], [0.0], [2.0]], dtype=torch.float64)
+    alpha, sigma = (v.item() for v in COSINE(torch.tensor(100)))
+    x = alpha * MEAN + math.hypot(STD * alpha, sigma) * z
+    estimates = model(Solution(segments)).denoise
+    end = last(ddim(estimates, COSINE, x, time_grid(100, segments)))
+    assert torch.allclose(end.x, MEAN + STD * z, atol=1e-5)
+    # An estimate leads to the end of its segment and to no place of the path before it.
+    other = last(ddim(estimates, COSINE, x, time_grid(100, 2 * segments)))
+    assert not torch.allclose(other.x, MEAN + STD * z, atol=1e-4)
 
 
-def test_where_r_is_0_the_target_is_the_data():
-    d, t = model(off=0.1), torch.full((36,), 40.0)
-    error = (d.denoise(d.q_sample(X, t, NOISE), t) - X).square().mean(1)
-    torch.testing.assert_close(
-        ConsistencyLoss(squared_error).losses(d, X, t, NOISE, gap=1.0), error / angle(40)
-    )
-    t = torch.full((36,), 1.5)  # r = 0.75 lies below the first row
-    error = (d.denoise(d.q_sample(X, t, NOISE), t) - X).square().mean(1)
-    torch.testing.assert_close(
-        ConsistencyLoss(squared_error).losses(d, X, t, NOISE, gap=0.5), error / angle(1.5)
-    )
+def test_every_prediction_and_weight_measures_the_same_error():
+    x, t, noise = batch()
+    t = t.round()  # which the network is told exactly
+    solution = Solution(2)
+    d = model(solution)
+    with torch.no_grad():
+        solution.off += 0.1
 
+    class AsStart(nn.Module):
+        def forward(self, seen: Tensor, time: Tensor) -> Tensor:
+            return d.denoise(seen, time.double())
 
-def test_errors_per_element_and_per_sample_and_weights_count():
-    d, t = model(off=0.1), torch.linspace(2, 100, 36)
-    one = ConsistencyLoss(absolute_error).losses(d, X, t, NOISE)
-    two = ConsistencyLoss(lambda a, b: (a - b).abs().mean(1)).losses(d, X, t, NOISE)
-    assert torch.equal(one, two)
-    weighted = ConsistencyLoss(absolute_error, weight=lambda log_snr: log_snr.exp()).losses(
-        d, X, t, NOISE
-    )
-    alpha, sigma = COSINE(t)
-    torch.testing.assert_close(weighted, one * (alpha / sigma) ** 2)
-
-
-@pytest.mark.parametrize(("done", "gap"), [(0.0, 1.0), (0.25, 1 / 8), (0.5, 1 / 64), (1.0, 1 / 64)])
-def test_the_gap_shrinks_geometrically_over_the_first_half(done, gap):
-    d = model()
-    loss = ConsistencyLoss(times=continuous_times, progress=lambda: done, gap=1 / 64)
-    loss(d, (X,), stream(0, "gap"))
-    earlier, t = d.denoise_fn.seen
-    r = t * (1 - gap)
-    torch.testing.assert_close(earlier, torch.where(r < 1, 1.0, r), rtol=1e-5, atol=0)
+    other = GaussianDiffusion(COSINE, (1,), AsStart(), "x_start")
+    loss = ConsistencyLoss(teacher=mean_of_data, weight=lambda log_snr: log_snr.exp())
+    one, two = (loss.losses(v, x, t, noise) for v in (d, other))
+    torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-12)
+    plain = replace(loss, weight=None)
+    v, start = (plain.losses(m, x, t, noise) for m in (d, other))
+    torch.testing.assert_close(v * d.x_start_factor(t), start, rtol=1e-6, atol=1e-12)
+    per_element = replace(plain, error=absolute_error).losses(d, x, t, noise)
+    per_sample = replace(plain, error=lambda a, b: (a - b).abs().mean(1)).losses(d, x, t, noise)
+    assert torch.equal(per_element, per_sample)
+    torch.testing.assert_close(per_element**2, v, rtol=1e-6, atol=1e-12)
 
 
 def test_only_the_later_estimate_is_trained_and_both_see_one_dropout():
@@ -160,14 +183,14 @@ def test_only_the_later_estimate_is_trained_and_both_see_one_dropout():
 
     d = GaussianDiffusion(COSINE, (1,), Dropping(), "v")
     for _ in range(2):
-        ConsistencyLoss()(d, (X.float(),), stream(0, "x")).backward()
+        ConsistencyLoss(teacher=mean_of_data)(d, (batch()[0].float(),), stream(0, "x")).backward()
     assert torch.equal(masks[0], masks[1])
     assert torch.equal(masks[2], masks[3])
     assert not torch.equal(masks[0], masks[2])
     assert not masks[0].requires_grad
 
 
-def test_both_estimates_see_the_same_conditions():
+def test_all_estimates_see_the_same_conditions():
     seen: list[Tensor] = []
 
     def network(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
@@ -175,70 +198,21 @@ def test_both_estimates_see_the_same_conditions():
         return x
 
     d = GaussianDiffusion(COSINE, (1,), network, "v")
-    loss = ConsistencyLoss(conditions=lambda batch, g: (batch[1] * 2,))
-    loss(d, (X, torch.arange(36)), stream(0, "x"))
-    assert len(seen) == 2
-    assert all(torch.equal(v, 2 * torch.arange(36)) for v in seen)
-
-
-@pytest.mark.parametrize("prediction", ["v", "noise", "velocity", "edm"])
-def test_at_t_0_the_estimate_is_x(prediction):
-    d = GaussianDiffusion(COSINE, (1,), lambda x, t: 0 * x, prediction)
-    assert [v.item() for v in d.coefficients(torch.tensor(0))] == [1, 0]
-    assert ConsistencyLoss()(d, (X,), stream(0, "x")).isfinite()
-
-
-def test_what_is_not_x_at_t_0_is_refused():
-    d = GaussianDiffusion(COSINE, (1,), lambda x, t: x, "x_start")
-    with pytest.raises(ValueError, match="x_start prediction cannot be made consistent"):
-        ConsistencyLoss()(d, (X,), stream(0, "x"))
+    loss = ConsistencyLoss(conditions=lambda batch, g: (batch[1] * 2,), teacher=network)
+    loss(d, (batch()[0], torch.arange(40)), stream(0, "x"))
+    assert len(seen) == 3
+    assert all(torch.equal(v, 2 * torch.arange(40)) for v in seen)
 
 
 def test_the_held_out_loss_never_changes_and_forgets_no_row():
-    d, loss = model(), ConsistencyLoss(squared_error)
+    loss, d = ConsistencyLoss(teacher=mean_of_data), model(Solution(2))
     x = torch.randn(2500, 1, generator=stream(0, "held out"), dtype=torch.float64) * STD + MEAN
     value = loss.held_out(d, as_rows((x,)))
     assert value == loss.held_out(d, as_rows((x,)))
-    t = continuous_times(COSINE, 2500, stream(0, "validation"))
-    r = (1 - loss.gap) * t
-    wanted = [
-        2 * STD**2 * (1 - correlation(a, b if b >= 1 else 0.0)) / (angle(a) - angle(b * (b >= 1)))
-        for a, b in zip(t.tolist(), r.tolist(), strict=True)
-    ]
-    assert value == pytest.approx(np.mean(wanted), rel=0.1)
-
-
-@pytest.mark.parametrize("times", [[100, 0], [100, 50, 0], [100, 93.5, 20, 3, 0]])
-def test_with_the_solution_every_number_of_steps_draws_the_data_exactly(times):
-    d = model(ZERO)
-    rows = 1 + len(times)
-    x, drawn = torch.zeros(rows, 1, dtype=torch.float64), iter(range(2, rows))
-    x[1] = ZERO.sigma[-1]
-
-    def one_hot(like: Tensor) -> Tensor:
-        noise = torch.zeros_like(like)
-        noise[next(drawn)] = 1
-        return noise
-
-    with torch.no_grad():
-        end = last(consistency(d.denoise, ZERO, x, times, randn_like=one_hot))
-    assert torch.equal(end.x, end.x_start)
-    assert end.x[0].item() == pytest.approx(MEAN, abs=1e-7)
-    variance = (end.x[1:] - end.x[0]).square().sum().item()
-    assert variance == pytest.approx(STD**2, rel=1e-6)
-
-
-def test_huber_is_the_root_of_large_errors_and_the_square_of_small_ones():
-    a = torch.zeros(3, 4)
-    b = torch.tensor([[1e-4] * 4, [3.0] * 4, [4.0, 0, 0, 0]])
-    c = 0.1
-    wanted = torch.tensor([1e-8 / (2 * c), math.hypot(3, c) - c, math.hypot(2, c) - c])
-    torch.testing.assert_close(
-        huber(b.double(), a.double(), c=c), wanted.double(), rtol=1e-6, atol=0
-    )
-    for c in (0.0, math.nan):
-        with pytest.raises(ValueError, match="c must be a finite number above 0"):
-            huber(a, b, c=c)
+    generator = stream(0, "validation")
+    t = continuous_times(COSINE, 2500, generator)
+    noise = torch.randn(2500, 1, generator=generator).double()
+    assert value == pytest.approx(loss.losses(d, x, t, noise).mean().item(), rel=1e-6)
 
 
 def test_continuous_times_have_one_in_each_of_n_equal_parts():
@@ -249,20 +223,21 @@ def test_continuous_times_have_one_in_each_of_n_equal_parts():
     assert not torch.equal(t, t.sort().values)
 
 
+def taught(**options: object) -> ConsistencyLoss:
+    return ConsistencyLoss(teacher=mean_of_data, **options)
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: ConsistencyLoss(gap=0.0), r"gap must lie in \(0, 1\], got 0"),
-        (lambda: ConsistencyLoss(gap=1.5), r"gap must lie in \(0, 1\], got 1.5"),
-        (lambda: ConsistencyLoss(progress=0.5), "progress must be callable"),
+        (lambda: taught(segments=0), "segments must be at least 1, got 0"),
+        (lambda: taught(hops=0), "hops must be at least 1, got 0"),
+        (lambda: ConsistencyLoss(teacher=0.5), "teacher must be callable"),
+        (lambda: ConsistencyLoss(), "teacher"),
+        (lambda: taught()(nn.Linear(1, 1), batch()[:1], stream(0, "x")), "GaussianDiffusion"),
         (
-            lambda: ConsistencyLoss(progress=lambda: 2.0)(model(), (X,), stream(0, "x")),
-            r"progress must lie in \[0, 1\], got 2",
-        ),
-        (lambda: ConsistencyLoss()(nn.Linear(1, 1), (X,), stream(0, "x")), "GaussianDiffusion"),
-        (
-            lambda: consistency(None, COSINE, X, [3, 0]),
-            "denoise must be callable",
+            lambda: taught(segments=101)(model(Solution(1)), batch()[:1], stream(0, "x")),
+            r"steps must lie in 1\.\.100, the model's timesteps, got 101",
         ),
     ],
 )
@@ -274,9 +249,8 @@ def test_errors(make, text):
 def test_it_is_found_by_name():
     from denoising_diffusion import tables
 
-    loss = tables.bound("objective", {"name": "consistency", "gap": 0.25})(
-        partial(huber, c=0.1), continuous_times
-    )
-    assert (loss.gap, replace(loss, gap=0.5).gap) == (0.25, 0.5)
-    with pytest.raises(ValueError, match=r"consistency takes no gep; it takes .*gap"):
+    made = tables.bound("objective", {"name": "consistency", "segments": 4})
+    loss = made(partial(absolute_error), continuous_times, teacher=mean_of_data)
+    assert (loss.segments, replace(loss, hops=3).hops) == (4, 3)
+    with pytest.raises(ValueError, match=r"consistency takes no gep; it takes .*segments"):
         tables.bound("objective", {"name": "consistency", "gep": 0.25})

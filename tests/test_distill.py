@@ -1,4 +1,4 @@
-"""ddpm distill: from a finished run to one that samples in two steps, resumed and scored."""
+"""ddpm distill: from a finished run to one that samples in a few steps, resumed and scored."""
 
 import json
 import warnings
@@ -11,6 +11,8 @@ from denoising_diffusion.cli import main
 from denoising_diffusion.files import read_tensors
 from denoising_diffusion.run import Run
 from denoising_diffusion.run.build import build_diffusion, take_over
+from denoising_diffusion.run.folder import RAW, weights_prefix
+from denoising_diffusion.run.request import segments_of
 
 SMALL = {
     "network": {"model_channels": 8, "channel_multipliers": [1, 2]},
@@ -55,7 +57,7 @@ def test_the_new_run_says_what_it_is(place, capsys):
     assert config.training.seen == old.config.total_steps * 64
     assert config.training.epochs == 4
     assert (config.data, config.network) == (old.config.data, old.config.network)
-    assert (config.sampling.sampler, config.sampling.steps) == ("consistency", 2)
+    assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 2)
     assert config.sampling.guidance_scale == 1
     assert new.finished
     assert new.evaluated
@@ -66,6 +68,15 @@ def test_the_new_run_says_what_it_is(place, capsys):
     assert f"consistency, from {place / 'run'}" in out
     total = config.training.seen + config.total_steps * 64
     assert f"{total:,} examples" in out
+
+
+def test_its_checkpoint_holds_the_teacher_which_no_step_moved(place):
+    kept = read_tensors(Run("run").model_file).tensors
+    stored = Run("run-distilled").read_checkpoint().tensors
+    assert all(
+        torch.equal(stored[weights_prefix("teacher") + k.removeprefix(weights_prefix(RAW))], v)
+        for k, v in kept.items()
+    )
 
 
 def test_it_begins_with_the_averaged_weights(place):
@@ -79,8 +90,12 @@ def test_it_begins_with_the_averaged_weights(place):
 
 def test_it_is_sampled_evaluated_and_lengthened_as_any_run(place):
     assert ddpm("sample", "run-distilled", "--num", 4, "--out", "two.npz") == 0
-    assert ddpm("sample", "run-distilled", "--num", 4, "--steps", 1, "--label", 3) == 0
-    assert Run("run-distilled").samples.joinpath("consistency-1-g1-s0-n4-label-3.png").exists()
+    assert ddpm("sample", "run-distilled", "--num", 4, "--steps", 4, "--label", 3) == 0
+    assert Run("run-distilled").samples.joinpath("ddim-4-g1-s0-n4-label-3.png").exists()
+    one = ["--steps", 1, "--epochs", 1, "--no-evaluate"]
+    assert ddpm("distill", "run", "--out", "one", *one) == 0
+    wish = Run("one").config.sampling
+    assert (wish.sampler, wish.steps, segments_of(Run("one").config)) == ("ddim", 1, 1)
     assert ddpm("evaluate", "run-distilled", "--num", 20) == 0
     assert ddpm("distill", "run", "--out", "short", "--epochs", 1, "--no-evaluate") == 0
     assert ddpm("resume", "short", "--epochs", 2, "--no-evaluate") == 0
@@ -123,25 +138,28 @@ def test_killed_and_started_again_it_is_the_same_to_the_bit(place, monkeypatch, 
             ["sample", "run-distilled", "--restore", "8.png", "--operator", "pool2"],
             "--restore needs",
         ),
-        (["sample", "run-distilled", "--sampler", "ddim"], "sampler ddim needs"),
+        (["sample", "run-distilled", "--sampler", "ddpm"], "sampler ddpm needs"),
+        (["sample", "run-distilled", "--eta", 1], "sampler ddim, times uniform, eta 1 needs"),
+        (["sample", "run-distilled", "--times", "karras"], "sampler ddim, times karras needs"),
+        (["sample", "run-distilled", "--steps", 3], "steps must be a multiple of 2, in which"),
+        (["distill", "run", "--steps", 0], "steps must lie in 1..10, the model's timesteps, got 0"),
         (["sample", "run-distilled", "--guidance-scale", 2], "guidance needs"),
         (["sample", "run-distilled", "--grid", "label×guidance"], "guidance needs"),
         (["tune", "run-distilled"], "ddpm tune needs"),
         (["evaluate", "run-distilled", "--sampler", "dpmpp-2m"], "sampler dpmpp-2m needs"),
-        (["distill", "start"], "x_start prediction cannot be made consistent"),
+        (
+            ["train", "digits", "--training.objective", "consistency", "--out", "none"],
+            "training.objective consistency needs training.init",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(place, capsys, arguments, text):
-    if "start" in arguments and not Run("start").exists:
-        options = ["--training.prediction", "x_start", "--epochs", 1, "--no-evaluate"]
-        assert ddpm("train", "digits", "--config", "small.json", "--out", "start", *options) == 0
-        capsys.readouterr()
     assert ddpm(*arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert text in error
-    if "needs" in text:
+    if "needs" in text and "training" not in text:
         assert error.endswith(f"ask the run that it was distilled from, {place / 'run'}")
-    assert not (place / "start-distilled").exists()
+    assert not (place / "none").exists()
 
 
 def test_a_run_that_is_not_finished_is_refused(place, capsys):

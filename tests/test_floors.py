@@ -38,6 +38,7 @@ BESIDE = {
     ("loss", "diffusion"),
     ("consistency_loss", "diffusion"),
     ("consistency_loss", "loss"),
+    ("consistency_loss", "samplers"),
     ("super_resolution", "diffusion"),
     ("super_resolution", "loss"),
     ("metrics", "data"),

@@ -99,7 +99,6 @@ from .samplers import ddim as ddim
 from .samplers import ddpm as ddpm
 from .samplers import last as last
 from .samplers import time_grid as time_grid
-from .samplers.consistency import consistency as consistency
 from .samplers.dpm_solver import dpmpp_2m as dpmpp_2m
 from .samplers.dpm_solver import dpmpp_3m as dpmpp_3m
 from .samplers.dpm_solver import dpmpp_sde_2m as dpmpp_sde_2m

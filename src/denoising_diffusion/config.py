@@ -55,9 +55,9 @@ class TrainingConfig:
     warmup_steps: int = 0
     """Steps over which the rate rises from 0."""
     objective: Choice = "diffusion"
-    """What is learned: diffusion, to undo noise, or consistency, to undo all of it at once."""
+    """What is learned: diffusion, to undo noise, or consistency, to undo a part of it at once."""
     loss: Choice = "mse"
-    """The error of an answer: mse, squared, mae, absolute, or huber, between the two."""
+    """The error of an answer: mse, squared, or mae, absolute."""
     prediction: Choice = "noise"
     """What the network predicts."""
     times: Choice = "uniform"

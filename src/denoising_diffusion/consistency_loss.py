@@ -1,22 +1,22 @@
-"""Consistency training: a network that answers at once what a walk would end in."""
+"""Consistency distillation: a network that answers at once what a walk would end in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from denoising_diffusion.checks import checked, instance, number, tensor
+from denoising_diffusion.checks import Count, checked, instance, tensor
 from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, rank, world_size
 from denoising_diffusion.loss import Batch, Conditions, DiffusionLoss
+from denoising_diffusion.samplers import time_grid
 from denoising_diffusion.schedule import Schedule
 from denoising_diffusion.seeds import stream
 
-_SPREAD = 0.5
-"""The share of training over which the gap shrinks to its least."""
+Teacher = Callable[..., Tensor]
+"""(x (b, ...), t (b,), *conditions) -> estimates of x_start (b, ...)."""
 
 
 def continuous_times(schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
@@ -26,61 +26,53 @@ def continuous_times(schedule: Schedule, n: int, generator: torch.Generator) -> 
     return 1 + share * (schedule.num_timesteps - 1)
 
 
-def huber(prediction: Tensor, target: Tensor, *, c: float = 0.01) -> Tensor:
-    """sqrt(e + c²) − c per sample, (b,), of the mean squared error e: the root of it for large
-    errors, and e / 2c for small ones (Song & Dhariwal 2023, arXiv:2310.14189, eq. 7).
-
-    Raises:
-        ValueError: a c that is not above 0.
-    """
-    number("c", c, "(0, inf)")
-    squared = (prediction - target).square().flatten(1).mean(1)
-    return (squared + c**2).sqrt() - c
-
-
 @checked
 @dataclass(frozen=True)
 class ConsistencyLoss(DiffusionLoss):
-    """The loss of consistency training, for `train`: a sibling of `DiffusionLoss`.
+    """The loss of multistep consistency distillation, for `train`: a sibling of `DiffusionLoss`.
 
-    The estimate f(x_t, t) of a model is trained to be that of an earlier time r of the same x_0 and
-    noise, f(x_r, r), which is not trained meanwhile and sees the same dropout (Geng et al. 2024,
-    arXiv:2406.14548, eqs. 7-8; Song et al. 2023, arXiv:2303.01469):
+    `time_grid` cuts [0, T] into `segments`. A model is trained to answer, at a time t of the
+    segment that ends in s, with the estimate from which one step of DDIM leads to where the
+    teacher's probability-flow ODE leads x_t at s (Heek et al. 2024, arXiv:2403.06807, algorithm 1;
+    Song et al. 2023, arXiv:2303.01469). So DDIM with as many steps as there are segments draws
+    what the teacher draws in many. With one segment that is one step.
 
-        weight(λ_t) · error(f(x_t, t), f(x_r, r)) / (φ_t − φ_r), φ = atan2(sigma, alpha)
+    The teacher steps by DDIM from t to r, `hops` of which make a segment; from there on the
+    model's own answer is trusted, which is not trained meanwhile and sees the same dropout:
 
-    f(x, 0) is x, which a prediction must hold by itself: skip = 1 and out = 0 there, as for v,
-    noise, velocity and EDM's F, not for x_start. So where r is 0 the target is the data. With
-    gap = 1 it always is, and the loss is one of denoising; as r / t = 1 − gap nears 1, what is
-    learned is the end of the probability-flow ODE through x_t. The gap shrinks geometrically from
-    1 to `gap` over the first half of training; times r below 1, of which a model knows nothing,
-    are 0.
+        x_r = alpha_r D + sigma_r (x_t − alpha_t D) / sigma_t, D the teacher's estimate
+        x_s likewise from x_r, by the model's estimate there, or x_r itself where r = s
+        target = (x_s − sigma_s / sigma_t x_t) / (alpha_s − sigma_s / sigma_t alpha_t)
+
+    Times r below 1, of which no model knows anything, are 0.
 
     Args:
-        error: of two estimates of x_start, per element or per sample.
+        error: of two answers of the network, per element or per sample.
         times: how t is drawn; real times fill what lies between the whole ones.
         weight: as in `DiffusionLoss`.
-        conditions: likewise; both estimates see the same.
+        conditions: likewise; all estimates see the same.
         augment: likewise.
-        progress: the share of training that is done, in [0, 1], asked at every step.
-        gap: the least 1 − r / t, in (0, 1]; a short training wants a large one, for what is
-            learned at r must have come up from 0 through all times between.
+        teacher: (x (b, ...), t (b,), *conditions) -> estimates of x_start, such as the `denoise`
+            of a trained model, clipped or guided as its samples are.
+        segments: how many, at least 1 and at most T.
+        hops: steps of the teacher that make a segment, at least 1; more of them follow its ODE
+            more exactly, and what is learned at the end of a segment takes longer to come up.
 
     Raises:
         TypeError: an argument that cannot be called; when called, a model that is no
             GaussianDiffusion.
-        ValueError: a gap outside (0, 1]; when called, a prediction that is not x at t = 0.
+        ValueError: segments or hops below 1; when called, more segments than times.
     """
 
-    progress: Callable[[], float] = field(default=lambda: 1.0, kw_only=True)
-    gap: Annotated[float, "(0, 1]"] = field(default=1 / 4, kw_only=True)
+    teacher: Teacher = field(kw_only=True)
+    segments: Count = field(default=2, kw_only=True)
+    hops: Count = field(default=8, kw_only=True)
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss of a batch (x, ...): a scalar."""
         d: GaussianDiffusion = instance("the model of a ConsistencyLoss", model, GaussianDiffusion)
         x, t, noise, conditions = self.draw(d, batch, generator)
-        gap = self.gap ** min(1.0, number("progress", self.progress(), "[0, 1]") / _SPREAD)
-        return self.losses(d, x, t, noise, conditions, gap).mean()
+        return self.losses(d, x, t, noise, conditions).mean()
 
     def losses(
         self,
@@ -89,26 +81,45 @@ class ConsistencyLoss(DiffusionLoss):
         t: Tensor,
         noise: Tensor,
         conditions: tuple[Tensor | None, ...] = (),
-        gap: float | None = None,
     ) -> Tensor:
         """The loss of each sample, (b,), at times t (b,) on the host with this noise.
 
         Raises:
-            ValueError: a prediction that is not x at t = 0.
+            ValueError: more segments than there are times.
         """
-        _check_boundary(d)
         t = t.double()
-        r = t * (1 - (self.gap if gap is None else gap))
-        r = torch.where(r < 1, 0.0, r)
-        with torch.random.fork_rng([x_start.device] if x_start.is_cuda else []), torch.no_grad():
-            earlier = d.denoise(d.q_sample(x_start, r, noise), r.clamp(min=1), *conditions)
-        data = (r == 0).to(x_start.device).view(-1, *[1] * (x_start.ndim - 1))
-        target = torch.where(data, x_start, earlier)
-        estimate = d.denoise(d.q_sample(x_start, t, noise), t, *conditions)
-        errors = tensor("the answer of error", self.error(estimate, target))
+        x = d.q_sample(x_start, t, noise)
+        with torch.random.fork_rng([x.device] if x.is_cuda else []), torch.no_grad():
+            target = self.target(d, x, t, conditions)
+        estimate = d.denoise(x, t, *conditions)
+        skip, out = (v.to(x).view(-1, *[1] * (x.ndim - 1)) for v in d.coefficients(t))
+        answer, wanted = ((v - skip * x) / out for v in (estimate, target))
+        errors = tensor("the answer of error", self.error(answer, wanted))
         errors = errors if errors.ndim == 1 else errors.flatten(1).mean(1)
-        angle, before = (torch.atan2(*reversed(d.schedule(v))) for v in (t, r))
-        return errors * (self.weights(d, t) / (angle - before)).to(errors)
+        if self.weight is None:
+            return errors
+        return errors * (self.weights(d, t) * d.x_start_factor(t)).to(errors)
+
+    def target(
+        self, d: GaussianDiffusion, x: Tensor, t: Tensor, conditions: tuple[Tensor | None, ...]
+    ) -> Tensor:
+        """The estimates of x_start (b, ...) that the model should give of x at times t (b,)."""
+        r, s = self._earlier(d, t)
+        now, then, end = (_rows(d, v, x) for v in (t, r, s))
+        x_r = _moved(self.teacher(x, t, *conditions), x, now, then)
+        own = d.denoise(x_r, r.clamp(min=1), *conditions)
+        there = (r == s).to(x.device).view(-1, *[1] * (x.ndim - 1))
+        x_s = torch.where(there, x_r, _moved(own, x_r, then, end))
+        kept = end[1] / now[1]
+        return (x_s - kept * x) / (end[0] - kept * now[0])
+
+    def _earlier(self, d: GaussianDiffusion, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the teacher's step from t ends, and where the segment of t does."""
+        ends = torch.tensor(time_grid(d.num_timesteps, self.segments), dtype=torch.float64).flip(0)
+        place = torch.searchsorted(ends, t)
+        s = ends[place - 1]
+        r = torch.maximum(s, t - (ends[place] - s) / self.hops)
+        return torch.where(r < 1, 0.0, r), s
 
     @torch.no_grad()
     def held_out(
@@ -130,10 +141,16 @@ class ConsistencyLoss(DiffusionLoss):
         return all_sum(torch.tensor(total, dtype=torch.float64)).item() / count
 
 
-def _check_boundary(d: GaussianDiffusion) -> None:
-    skip, out = d.coefficients(torch.tensor(0.0, dtype=torch.float64))
-    if (skip.item(), out.item()) != (1.0, 0.0):
-        raise ValueError(
-            f"{d.prediction} prediction cannot be made consistent: at t = 0 its estimate is not x, "
-            f"but {skip:g} x + {out:g} times its answer; v, noise, velocity and edm can"
-        )
+def _rows(d: GaussianDiffusion, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    alpha, sigma = d.schedule(t)
+    shape = (-1, *[1] * (like.ndim - 1))
+    return alpha.to(like).view(shape), sigma.to(like).view(shape)
+
+
+def _moved(
+    x_start: Tensor, x: Tensor, now: tuple[Tensor, Tensor], then: tuple[Tensor, Tensor]
+) -> Tensor:
+    """x after a step of DDIM without chance, by this estimate."""
+    # From time 0 no step is taken, and there is no noise to divide by.
+    noise = (x - now[0] * x_start) / torch.where(now[1] > 0, now[1], 1.0)
+    return then[0] * x_start + then[1] * noise

@@ -49,7 +49,7 @@ TABLES: dict[str, dict[str, Target]] = {
         "adam": "optimizers:adam",
         "muon": "optimizers:muon",
     },
-    # (error, times, weight, conditions, augment, *, progress, **options) -> the loss of a batch
+    # (error, times, weight, conditions, augment, *, teacher, **options) -> the loss of a batch
     "objective": {
         "diffusion": "loss:DiffusionLoss",
         "consistency": "consistency_loss:ConsistencyLoss",
@@ -58,7 +58,6 @@ TABLES: dict[str, dict[str, Target]] = {
     "loss": {
         "mse": "diffusion:squared_error",
         "mae": "diffusion:absolute_error",
-        "huber": "consistency_loss:huber",
     },
     # (schedule, n, generator, **options) -> times
     "times": {
@@ -90,7 +89,6 @@ TABLES: dict[str, dict[str, Target]] = {
         "dpmpp-3m": "samplers.dpm_solver:dpmpp_3m",
         "dpmpp-sde-2m": "samplers.dpm_solver:dpmpp_sde_2m",
         "unipc": "samplers.unipc:unipc",
-        "consistency": "samplers.consistency:consistency",
     },
     # (schedule, num_steps, **options) -> falling times
     "grid": {

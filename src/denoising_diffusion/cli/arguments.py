@@ -98,16 +98,18 @@ class Train:
 
 @dataclass(frozen=True)
 class Distill:
-    """Make of a finished run one that samples in a step or two.
+    """Make of a finished run one that samples in a few steps.
 
-    It trains on from the run's averaged weights by consistency, into a folder of its own, which is
-    a run as any other: ddpm resume, sample and evaluate take it.
+    It trains on from the run's averaged weights by consistency with their own walk in many steps,
+    into a folder of its own, which is a run as any other: ddpm resume, sample and evaluate take it.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The run folder."""
     out: Annotated[Path | None, arg(metavar="PATH")] = None
     """The new run folder; RUN-distilled without it."""
+    steps: Annotated[int, arg(metavar="N")] = 2
+    """In which it samples, each an evaluation of the network: 1, 2, 4 or so."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """Passes over the training data; as many as the run has made without it."""
     seed: Annotated[int | None, arg(metavar="N")] = None

@@ -12,6 +12,7 @@ from denoising_diffusion.files import digest_of
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import weights_of
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.run.request import segments_of
 from denoising_diffusion.strict_json import to_json
 
 CARD = "README.md"
@@ -106,6 +107,7 @@ def metadata_of(run: Run, model: GaussianDiffusion) -> dict[str, Any]:
         "format": FORMAT,
         "version": f"denoising-diffusion {__version__}",
         "class_names": list(run.facts.class_names),
+        "segments": segments_of(run.config),
         "clip": json.loads(json.dumps(model.clip)),
         "alpha": model.schedule.alpha.tolist(),
         "sigma": model.schedule.sigma.tolist(),

@@ -69,7 +69,7 @@ def strip(
 def _completed(run: Run, wish: Sampling) -> Sampling:
     check_means(run, "--between")
     options = tables.options_of(tables.resolve("sampler", wish.sampler))
-    if wish.sampler in ("ddpm", "consistency") or wish.eta:
+    if wish.sampler == "ddpm" or wish.eta:
         named = f"ddim with eta {wish.eta:g}" if wish.eta else wish.sampler
         raise ValueError(f"--between takes a sampler without chance, ddim or heun, got {named}")
     if len(wish.label) > 1:

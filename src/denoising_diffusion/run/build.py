@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from denoising_diffusion import tables
@@ -13,6 +13,7 @@ from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.ema import EMA
+from denoising_diffusion.guidance import bound, clipped
 from denoising_diffusion.loss import Conditions, DiffusionLoss, labels
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.super_resolution import low_resolution
@@ -72,24 +73,43 @@ def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
         return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows, **told)
 
 
-def build_loss(config: RunConfig, progress: Callable[[], float] = lambda: 1.0) -> DiffusionLoss:
+def build_loss(config: RunConfig, teacher: GaussianDiffusion | None = None) -> DiffusionLoss:
     """The loss of a training step.
 
     Args:
         config: of the run.
-        progress: the share of training that is done, for a loss that heeds it.
+        teacher: whose estimates are learned from, for a loss that has one.
     """
     training = config.training
     make = tables.bound("objective", training.objective, "training.objective")
-    heeded = "progress" in inspect.signature(make).parameters
     return make(
         tables.bound("loss", training.loss, "training.loss"),
         tables.bound("times", training.times, "training.times"),
         None if training.weight is None else tables.bound("weight", training.weight),
         build_conditions(config),
         augment_of(config),
-        **({"progress": progress} if heeded else {}),
+        **({"teacher": estimates_of(config, teacher)} if has_teacher(config) else {}),
     )
+
+
+def has_teacher(config: RunConfig) -> bool:
+    """Whether the run learns from the estimates of the model that it began with."""
+    make = tables.bound("objective", config.training.objective, "training.objective")
+    return "teacher" in inspect.signature(make).parameters
+
+
+def estimates_of(
+    config: RunConfig, teacher: GaussianDiffusion | None
+) -> Callable[..., Tensor] | None:
+    """(x, t, *conditions) -> the teacher's estimates of x_start, cut to the range of the data."""
+    if teacher is None or not config.sampling.clip:
+        return teacher and teacher.denoise
+    limits = teacher.clip or (-1.0, 1.0)
+
+    def estimates(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
+        return clipped(bound(teacher.denoise, *conditions), *limits)(x, t)
+
+    return estimates
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:

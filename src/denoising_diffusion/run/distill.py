@@ -1,4 +1,4 @@
-"""A finished run made into one that samples in a step or two."""
+"""A finished run made into one that samples in a few steps."""
 
 import os
 from dataclasses import replace
@@ -7,12 +7,17 @@ from pathlib import Path
 from denoising_diffusion import tables
 from denoising_diffusion.config import RunConfig, Sampling
 from denoising_diffusion.run.folder import Run
+from denoising_diffusion.samplers import time_grid
 
 STEPS = 2
-"""Of the sampler of a distilled run."""
+"""In which a distilled run samples, without a wish."""
+RATE = 1e-3
+"""Of Adam: what was learned is to be moved, and not learned anew."""
 
 
-def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None = None) -> RunConfig:
+def distilled(
+    path: str | Path, *, steps: int = STEPS, epochs: int | None = None, seed: int | None = None
+) -> RunConfig:
     """The configuration of a run that goes on from this one by `ConsistencyLoss`.
 
     It begins with the weights that sample there and learns the same data, with the same network,
@@ -20,11 +25,13 @@ def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None =
 
     Args:
         path: of a run that has come to its end.
+        steps: in which the new run samples: the segments of its times.
         epochs: of the new run; as many as of the old one without.
         seed: of the new run; that of the old one without.
 
     Raises:
-        ValueError: no run, one that is not finished, or one that was distilled already.
+        ValueError: no run, one that is not finished, or one that was distilled already; no number
+            of steps from 1 to T.
     """
     run = Run(path)
     old, own = run.config.training, run.config.sampling
@@ -32,10 +39,12 @@ def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None =
         raise ValueError(f"{path} is not finished; go on with ddpm resume {path}")
     if tables.name_of(old.objective, "training.objective") != "diffusion":
         raise ValueError(f"{path} is distilled already; ddpm resume {path} --epochs trains it on")
+    time_grid(run.config.schedule.get("timesteps", 100), steps)
     training = replace(
         old,
-        objective="consistency",
-        loss="huber",
+        objective={"name": "consistency", "segments": steps},
+        optimizer="adam",
+        learning_rate=RATE,
         times="continuous",
         weight=None,
         epochs=old.epochs if epochs is None else epochs,
@@ -44,9 +53,7 @@ def distilled(path: str | Path, *, epochs: int | None = None, seed: int | None =
         init=os.path.realpath(path),
         seen=old.seen + run.config.total_steps * old.batch_size,
         snapshot=None,
-        # Differences of estimates are too small for half precision.
-        precision="float32",
         seed=old.seed if seed is None else seed,
     )
-    sampling = Sampling("consistency", steps=STEPS, clip=own.clip, num=own.num, seed=own.seed)
+    sampling = Sampling("ddim", steps=steps, clip=own.clip, num=own.num, seed=own.seed)
     return replace(run.config, training=training, sampling=sampling, fast={}, facts=None)

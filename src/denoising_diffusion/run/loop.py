@@ -15,11 +15,13 @@ from denoising_diffusion.data import Dataset
 from denoising_diffusion.data.rows import on_device
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, barrier, is_main, world_size
+from denoising_diffusion.ema import EMA
 from denoising_diffusion.loss import autocast
 from denoising_diffusion.run.build import (
     build_averages,
     build_loss,
     build_optimizer,
+    has_teacher,
     held_out_conditions,
 )
 from denoising_diffusion.run.checkpoint import restore_training_state, training_state
@@ -67,7 +69,10 @@ class Trainer:
         self.device = next(self.model.parameters()).device
         self.averages = build_averages(self.run.config, self.model)
         self.optimizer = build_optimizer(self.run.config, self.model)
-        self.loss = build_loss(self.run.config, lambda: self.step / self.total_steps)
+        # Kept as an average is, and stored with them; no step moves it.
+        self.teacher = {"teacher": EMA(self.model)} if has_teacher(self.run.config) else {}
+        taught: Any = next((kept.model for kept in self.teacher.values()), None)
+        self.loss = build_loss(self.run.config, taught)
         self.rows = on_device(self.data.train, self.device)
         self.held_out = on_device(self.data.validation, self.device)
 
@@ -199,7 +204,7 @@ class Trainer:
         self._check_finite()
         if not is_main():
             return
-        tensors = training_state(self.model, self.averages, self.optimizer)
+        tensors = training_state(self.model, self.averages | self.teacher, self.optimizer)
         pending = torch.stack(self.pending) if self.pending else torch.empty(0)
         notes = {"step": self.step, "seconds": round(self.seconds, 3)}
         self.run.write_checkpoint({**tensors, "pending": pending}, notes)
@@ -209,7 +214,8 @@ class Trainer:
         stored = self.run.read_checkpoint()
         if stored is not None:
             pending = stored.tensors.pop("pending", torch.empty(0))
-            restore_training_state(stored.tensors, self.model, self.averages, self.optimizer)
+            kept = self.averages | self.teacher
+            restore_training_state(stored.tensors, self.model, kept, self.optimizer)
             self.pending = list(pending)
             self.step, self.seconds = stored.notes["step"], float(stored.notes["seconds"])
         if is_main():

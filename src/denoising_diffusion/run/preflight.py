@@ -20,6 +20,7 @@ from denoising_diffusion.run.build import (
     build_loss,
     build_network,
     count_parameters,
+    has_teacher,
     take_over,
 )
 from denoising_diffusion.run.folder import Run
@@ -61,6 +62,11 @@ def preflight(
     config = replace(config, facts=facts_of(seen))
     _check_buildable(config, device)
     model = build_diffusion(config)
+    if has_teacher(config) and not config.training.init:
+        raise ValueError(
+            f"training.objective {tables.name_of(config.training.objective, 'training.objective')} "
+            "needs training.init, a run whose model teaches"
+        )
     begin = [take_over(model, config.training.init)] if config.training.init else []
     build_averages(config, model)
     assert config.facts is not None
@@ -168,7 +174,7 @@ def _one_loss(config: RunConfig, model: GaussianDiffusion, data: Dataset) -> Non
     """The loss of one example; what the network cannot take fails here."""
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own
-        build_loss(config)(model, first(data.train, 1), generator)
+        build_loss(config, model)(model, first(data.train, 1), generator)
 
 
 def saved_bytes(model: nn.Module, forward: Callable[[], object]) -> int:

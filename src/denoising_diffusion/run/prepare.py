@@ -100,7 +100,7 @@ def measure(
     walks = {
         precision: train(
             trial := copy.deepcopy(model),
-            at_precision(build_loss(config), precision),
+            at_precision(build_loss(config, trial), precision),
             data.train,
             build_optimizer(config, trial),
             steps=rounds,

@@ -1,6 +1,7 @@
 """A request for samples: filled in, checked against its run, and named."""
 
 import hashlib
+import inspect
 import math
 import warnings
 from dataclasses import replace
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from denoising_diffusion import tables
-from denoising_diffusion.config import NONE, TUNED, Sampling
+from denoising_diffusion.config import NONE, TUNED, RunConfig, Sampling
 from denoising_diffusion.guidance import is_within
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.given import Given
@@ -32,8 +33,8 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
             unlabelled of a run that never trained it, guidance that excludes other guidance, or
             what needs means of a run whose estimates are none.
     """
-    if wish.sampler != "consistency":
-        check_means(run, f"sampler {wish.sampler}")
+    if not has_means(run):
+        wish = _distilled(run, wish)
     timesteps = run.config.schedule.get("timesteps", 100)
     eta = wish.eta
     if eta is not None and "eta" not in tables.options_of(tables.resolve("sampler", wish.sampler)):
@@ -57,6 +58,33 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
     run.kind.label_rows(full.label, 1)
     _check_unlabelled(run, full)
     return full
+
+
+def _distilled(run: Run, wish: Sampling) -> Sampling:
+    """The request of a distilled run, whose estimates lead to the end of a segment by DDIM alone.
+
+    Raises:
+        ValueError: another sampler, other times, chance, or steps that cut segments otherwise.
+    """
+    if (wish.sampler, wish.times, wish.eta or 0.0) != ("ddim", "uniform", 0.0):
+        what = wish.sampler if wish.sampler != "ddim" else f"ddim, times {wish.times}"
+        chance = f", eta {wish.eta:g}" if wish.eta else ""
+        check_means(run, f"sampler {what}{chance}")
+    segments = segments_of(run.config) or 1
+    steps = segments if wish.steps is None else wish.steps
+    if steps % segments:
+        raise ValueError(
+            f"steps must be a multiple of {segments}, in which {run.path} was made to sample, "
+            f"got {steps}"
+        )
+    return replace(wish, steps=steps)
+
+
+def segments_of(config: RunConfig) -> int | None:
+    """In how many steps, or multiples of them, a distilled run samples; None for others."""
+    objective = config.training.objective
+    made = inspect.signature(tables.bound("objective", objective, "training.objective"))
+    return made.parameters["segments"].default if "segments" in made.parameters else None
 
 
 def check_means(run: Run, what: str) -> None:

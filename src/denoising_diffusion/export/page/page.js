@@ -146,8 +146,11 @@
 
   // The controls.
   const range = (id, form) => { const tell = () => { $(id + "-value").textContent = form(+$(id).value); }; $(id).addEventListener("input", tell); tell(); };
-  $("steps").max = last;
-  $("steps").value = Math.min(last, own.sampler === "consistency" ? own.steps || 1 : Math.min(own.steps || last, 50));
+  // A distilled model samples in multiples of its segments.
+  const segments = model.segments || 1;
+  for (const name of ["min", "step"]) $("steps")[name] = segments;
+  $("steps").max = last - last % segments;
+  $("steps").value = Math.min(own.steps || last, 50);
   $("guidance").value = own.guidance_scale;
   range("steps", v => v);
   range("guidance", v => v.toFixed(1));
@@ -155,7 +158,7 @@
   // Trajectories without chance are lines that one can follow.
   const first = own.sampler in FRESH && !(facts.kind === "points" && own.sampler === "ddpm") ? own.sampler : "ddim";
   for (const name of Object.keys(FRESH)) {
-    if (name === "consistency" && own.sampler !== name) continue;
+    if (model.segments && name !== "ddim") continue;
     $("sampler").append(new Option(name, name, false, name === first));
   }
   const names = [...model.class_names.map((name, i) => [name, i + 1]), ...(guided ? [["none", 0]] : [])];

@@ -19,7 +19,6 @@ const gridOf = (last, steps) => Array.from({ length: steps + 1 }, (_, i) => Math
 const FRESH = {
   ddim: () => 0,
   ddpm: (now, then) => Math.sqrt(Math.max(now.sigma ** 2 - (now.alpha / then.alpha * then.sigma) ** 2, 0)) * then.sigma / now.sigma,
-  consistency: (now, then) => then.sigma,
 };
 
 function denoiserOf(model, network) {
