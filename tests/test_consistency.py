@@ -10,16 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion import (
+    ClassifierFreeGuidance,
     ConsistencyLoss,
     GaussianDiffusion,
     Schedule,
     absolute_error,
     as_rows,
+    bound,
+    clipped,
     cosine_beta_schedule,
     ddim,
     last,
     stream,
     time_grid,
+    within_interval,
 )
 from denoising_diffusion.consistency_loss import continuous_times
 
@@ -34,8 +38,11 @@ def rows(t: Tensor) -> tuple[Tensor, Tensor]:
 
 def mean_of_data(x: Tensor, t: Tensor) -> Tensor:
     """E[x_start | x_t] of data N(MEAN, STD²)."""
-    alpha, sigma = rows(t)
+    alpha, sigma = rows(t.double())
     return MEAN + alpha * STD**2 / (alpha**2 * STD**2 + sigma**2) * (x - alpha * MEAN)
+
+
+TEACHER = GaussianDiffusion(COSINE, (1,), mean_of_data, "x_start")
 
 
 def ends_of(segments: int, t: Tensor) -> Tensor:
@@ -111,7 +118,7 @@ def batch(count: int = 40) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize(("segments", "hops"), [(1, 1), (1, 7), (2, 4), (3, 5), (100, 1)])
 def test_who_walks_as_the_teacher_does_has_no_loss(segments, hops):
     x, t, noise = batch()
-    loss = ConsistencyLoss(teacher=mean_of_data, segments=segments, hops=hops)
+    loss = ConsistencyLoss(teacher=TEACHER, segments=segments, hops=hops)
     # The network is called with times in float32.
     assert loss.losses(model(Chain(segments, hops)), x, t, noise).max() < 1e-9
     if (segments, hops) != (100, 1):
@@ -125,7 +132,7 @@ def test_the_solution_of_the_ode_is_what_is_learned_as_hops_become_many(segments
     t = t.clamp(min=100 / segments / 4)  # below, one hop reaches the data
     values = []
     for hops in (16, 32, 64, 128):
-        loss = ConsistencyLoss(teacher=mean_of_data, segments=segments, hops=hops)
+        loss = ConsistencyLoss(teacher=TEACHER, segments=segments, hops=hops)
         values.append(loss.losses(model(Solution(segments)), x, t, noise).mean().item())
     orders = [math.log2(a / b) for a, b in pairwise(values)]
     # A hop of DDIM errs by its square, and the loss is the square of that.
@@ -158,7 +165,7 @@ def test_every_prediction_and_weight_measures_the_same_error():
             return d.denoise(seen, time.double())
 
     other = GaussianDiffusion(COSINE, (1,), AsStart(), "x_start")
-    loss = ConsistencyLoss(teacher=mean_of_data, weight=lambda log_snr: log_snr.exp())
+    loss = ConsistencyLoss(teacher=TEACHER, weight=lambda log_snr: log_snr.exp())
     one, two = (loss.losses(v, x, t, noise) for v in (d, other))
     torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-12)
     plain = replace(loss, weight=None)
@@ -183,7 +190,7 @@ def test_only_the_later_estimate_is_trained_and_both_see_one_dropout():
 
     d = GaussianDiffusion(COSINE, (1,), Dropping(), "v")
     for _ in range(2):
-        ConsistencyLoss(teacher=mean_of_data)(d, (batch()[0].float(),), stream(0, "x")).backward()
+        ConsistencyLoss(teacher=TEACHER)(d, (batch()[0].float(),), stream(0, "x")).backward()
     assert torch.equal(masks[0], masks[1])
     assert torch.equal(masks[2], masks[3])
     assert not torch.equal(masks[0], masks[2])
@@ -198,14 +205,33 @@ def test_all_estimates_see_the_same_conditions():
         return x
 
     d = GaussianDiffusion(COSINE, (1,), network, "v")
-    loss = ConsistencyLoss(conditions=lambda batch, g: (batch[1] * 2,), teacher=network)
+    loss = ConsistencyLoss(conditions=lambda batch, g: (batch[1] * 2,), teacher=d)
     loss(d, (batch()[0], torch.arange(40)), stream(0, "x"))
     assert len(seen) == 3
     assert all(torch.equal(v, 2 * torch.arange(40)) for v in seen)
 
 
+def by_label(x: Tensor, t: Tensor, labels: Tensor, codes: Tensor | None = None) -> Tensor:
+    return mean_of_data(x, t) + 0.3 * labels[:, None] + (0 if codes is None else codes)
+
+
+def test_the_teacher_is_guided_where_it_is_said_and_kept_in_the_range():
+    x, t, _ = batch()
+    labels = torch.arange(40) % 3
+    d = GaussianDiffusion(COSINE, (1,), by_label, "x_start", (-1.0, 1.2))
+    loss = ConsistencyLoss(teacher=d, guidance_scale=2.5, guidance_interval=(0.5, 3.0))
+    pushed = ClassifierFreeGuidance(d.denoise, labels, 2.5)
+    wanted = within_interval(pushed, bound(d.denoise, labels), COSINE, 0.5, 3.0)
+    found = loss.taught(x, t, (labels,))
+    torch.testing.assert_close(found, clipped(wanted, -1.0, 1.2)(x, t), rtol=1e-6, atol=1e-7)
+    assert bool((found == 1.2).any())
+    assert not torch.allclose(found, replace(loss, guidance_scale=1.0).taught(x, t, (labels,)))
+    everywhere = ConsistencyLoss(teacher=d, guidance_scale=2.5).taught(x, t, (labels, 0 * x))
+    torch.testing.assert_close(everywhere, clipped(pushed, -1.0, 1.2)(x, t), rtol=1e-6, atol=1e-7)
+
+
 def test_the_held_out_loss_never_changes_and_forgets_no_row():
-    loss, d = ConsistencyLoss(teacher=mean_of_data), model(Solution(2))
+    loss, d = ConsistencyLoss(teacher=TEACHER), model(Solution(2))
     x = torch.randn(2500, 1, generator=stream(0, "held out"), dtype=torch.float64) * STD + MEAN
     value = loss.held_out(d, as_rows((x,)))
     assert value == loss.held_out(d, as_rows((x,)))
@@ -224,7 +250,7 @@ def test_continuous_times_have_one_in_each_of_n_equal_parts():
 
 
 def taught(**options: object) -> ConsistencyLoss:
-    return ConsistencyLoss(teacher=mean_of_data, **options)
+    return ConsistencyLoss(teacher=TEACHER, **options)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +258,16 @@ def taught(**options: object) -> ConsistencyLoss:
     [
         (lambda: taught(segments=0), "segments must be at least 1, got 0"),
         (lambda: taught(hops=0), "hops must be at least 1, got 0"),
-        (lambda: ConsistencyLoss(teacher=0.5), "teacher must be callable"),
+        (lambda: ConsistencyLoss(teacher=0.5), "teacher must be a GaussianDiffusion"),
+        (
+            lambda: taught(guidance_scale=-1.0),
+            "guidance_scale must be a finite number >= 0, got -1",
+        ),
+        (lambda: taught(guidance_interval=(2.0, 1.0)), "must be LOW below HIGH, got 2 1"),
+        (
+            lambda: taught(guidance_scale=2.0)(model(Solution(2)), batch()[:1], stream(0, "x")),
+            "labels to guide by must be a tensor",
+        ),
         (lambda: ConsistencyLoss(), "teacher"),
         (lambda: taught()(nn.Linear(1, 1), batch()[:1], stream(0, "x")), "GaussianDiffusion"),
         (
@@ -250,7 +285,7 @@ def test_it_is_found_by_name():
     from denoising_diffusion import tables
 
     made = tables.bound("objective", {"name": "consistency", "segments": 4})
-    loss = made(partial(absolute_error), continuous_times, teacher=mean_of_data)
+    loss = made(partial(absolute_error), continuous_times, teacher=TEACHER)
     assert (loss.segments, replace(loss, hops=3).hops) == (4, 3)
     with pytest.raises(ValueError, match=r"consistency takes no gep; it takes .*segments"):
         tables.bound("objective", {"name": "consistency", "gep": 0.25})

@@ -11,6 +11,7 @@ from denoising_diffusion.cli import main
 from denoising_diffusion.files import read_tensors
 from denoising_diffusion.run import Run
 from denoising_diffusion.run.build import build_diffusion, take_over
+from denoising_diffusion.run.distill import distilled
 from denoising_diffusion.run.folder import RAW, weights_prefix
 from denoising_diffusion.run.request import segments_of
 
@@ -38,7 +39,7 @@ def folder(tmp_path_factory):
         (folder / "small.json").write_text(json.dumps(SMALL))
         known = ["train", "digits", "--config", "small.json", "--no-evaluate"]
         assert ddpm(*known, "--out", "run") == 0
-        assert ddpm("distill", "run") == 0
+        assert ddpm("distill", "run", "--epochs", 4) == 0
         Image.new("L", (8, 8), 255).save("8.png")
     return folder
 
@@ -59,6 +60,12 @@ def test_the_new_run_says_what_it_is(place, capsys):
     assert (config.data, config.network) == (old.config.data, old.config.network)
     assert (config.sampling.sampler, config.sampling.steps) == ("ddim", 2)
     assert config.sampling.guidance_scale == 1
+    own = {"name": "consistency", "segments": 2, "guidance_scale": 2.0}
+    assert config.training.objective == own
+    assert distilled("run").training.epochs == 1  # a fourth
+    assert distilled("run", guidance_scale=1).training.objective == {
+        k: own[k] for k in ("name", "segments")
+    }
     assert new.finished
     assert new.evaluated
     scores = json.loads(new.evaluation_file.read_text())
@@ -115,7 +122,7 @@ def test_killed_and_started_again_it_is_the_same_to_the_bit(place, monkeypatch, 
     out = f"killed{saves}"
     with monkeypatch.context() as patch:
         patch.setattr(Run, "write_checkpoint", dies)
-        assert ddpm("distill", "run", "--out", out, "--no-evaluate") == 130
+        assert ddpm("distill", "run", "--epochs", 4, "--out", out, "--no-evaluate") == 130
     assert ddpm("resume", out, "--no-evaluate") == 0
     one, two = (read_tensors(Run(r).model_file).tensors for r in ("run-distilled", out))
     assert all(torch.equal(one[k], two[k]) for k in one)

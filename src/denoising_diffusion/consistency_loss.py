@@ -1,7 +1,8 @@
 """Consistency distillation: a network that answers at once what a walk would end in."""
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +11,11 @@ from denoising_diffusion.checks import Count, checked, instance, tensor
 from denoising_diffusion.data.rows import Rows, as_rows
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.distributed import all_sum, rank, world_size
+from denoising_diffusion.guidance import UNLABELLED, clipped, is_within
 from denoising_diffusion.loss import Batch, Conditions, DiffusionLoss
 from denoising_diffusion.samplers import time_grid
 from denoising_diffusion.schedule import Schedule
 from denoising_diffusion.seeds import stream
-
-Teacher = Callable[..., Tensor]
-"""(x (b, ...), t (b,), *conditions) -> estimates of x_start (b, ...)."""
 
 
 def continuous_times(schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
@@ -52,21 +51,32 @@ class ConsistencyLoss(DiffusionLoss):
         weight: as in `DiffusionLoss`.
         conditions: likewise; all estimates see the same.
         augment: likewise.
-        teacher: (x (b, ...), t (b,), *conditions) -> estimates of x_start, such as the `denoise`
-            of a trained model, clipped or guided as its samples are.
+        teacher: a trained model, whose estimates are kept in its `clip`, if it has one.
         segments: how many, at least 1 and at most T.
         hops: steps of the teacher that make a segment, at least 1; more of them follow its ODE
             more exactly, and what is learned at the end of a segment takes longer to come up.
+        guidance_scale: how strongly the teacher is pushed towards its labels, the first condition
+            (Meng et al. 2023, arXiv:2210.03142, section 3.1); 1 is off. The model needs no
+            guidance of its own then.
+        guidance_interval: (low, high), it is pushed where low < sigma / alpha <= high alone.
 
     Raises:
-        TypeError: an argument that cannot be called; when called, a model that is no
-            GaussianDiffusion.
-        ValueError: segments or hops below 1; when called, more segments than times.
+        TypeError: an argument that cannot be called, a teacher that is no GaussianDiffusion; when
+            called, such a model, or guidance without labels.
+        ValueError: segments or hops below 1, a scale below 0, an interval that does not rise; when
+            called, more segments than times.
     """
 
-    teacher: Teacher = field(kw_only=True)
+    teacher: GaussianDiffusion = field(kw_only=True)
     segments: Count = field(default=2, kw_only=True)
     hops: Count = field(default=8, kw_only=True)
+    guidance_scale: Annotated[float, "[0, inf)"] = field(default=1.0, kw_only=True)
+    guidance_interval: tuple[float, float] = field(default=(0.0, math.inf), kw_only=True)
+
+    def __post_init__(self) -> None:
+        low, high = self.guidance_interval
+        if not 0 <= low < high:
+            raise ValueError(f"guidance_interval must be LOW below HIGH, got {low:g} {high:g}")
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss of a batch (x, ...): a scalar."""
@@ -106,12 +116,29 @@ class ConsistencyLoss(DiffusionLoss):
         """The estimates of x_start (b, ...) that the model should give of x at times t (b,)."""
         r, s = self._earlier(d, t)
         now, then, end = (_rows(d, v, x) for v in (t, r, s))
-        x_r = _moved(self.teacher(x, t, *conditions), x, now, then)
+        x_r = _moved(self.taught(x, t, conditions), x, now, then)
         own = d.denoise(x_r, r.clamp(min=1), *conditions)
         there = (r == s).to(x.device).view(-1, *[1] * (x.ndim - 1))
         x_s = torch.where(there, x_r, _moved(own, x_r, then, end))
         kept = end[1] / now[1]
         return (x_s - kept * x) / (end[0] - kept * now[0])
+
+    def taught(self, x: Tensor, t: Tensor, conditions: tuple[Tensor | None, ...] = ()) -> Tensor:
+        """The teacher's estimates of x_start (b, ...), guided and cut."""
+        d = self.teacher
+        estimate = d.denoise(x, t, *conditions)
+        if self.guidance_scale != 1:
+            labels = tensor("labels to guide by", conditions[0] if conditions else None, len(x))
+            chosen = is_within(d.schedule, t, *self.guidance_interval).nonzero()[:, 0]
+            rows = chosen.to(x.device)
+            others = [None if c is None else c[rows] for c in conditions[1:]]
+            nothing = torch.full_like(labels[rows], UNLABELLED)
+            without = d.denoise(x[rows], t[chosen], nothing, *others)
+            pushed = without + self.guidance_scale * (estimate[rows] - without)
+            estimate = estimate.index_copy(0, rows, pushed)
+        if d.clip is None:
+            return estimate
+        return clipped(lambda x, t: estimate, *d.clip)(x, t)
 
     def _earlier(self, d: GaussianDiffusion, t: Tensor) -> tuple[Tensor, Tensor]:
         """Where the teacher's step from t ends, and where the segment of t does."""

@@ -110,8 +110,10 @@ class Distill:
     """The new run folder; RUN-distilled without it."""
     steps: Annotated[int, arg(metavar="N")] = 2
     """In which it samples, each an evaluation of the network: 1, 2, 4 or so."""
+    guidance_scale: Annotated[float | None, arg(metavar="SCALE")] = None
+    """Of the walk that it learns from; that of the run without it. 1 is off."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
-    """Passes over the training data; as many as the run has made without it."""
+    """Passes over the training data; a fourth of those that the run has made without it."""
     seed: Annotated[int | None, arg(metavar="N")] = None
     """--training.seed of the new run."""
     threads: Annotated[int | None, arg(metavar="N")] = None

@@ -148,9 +148,9 @@ def _distill(command: Distill) -> None:
     from denoising_diffusion.run.train import train_run
 
     out = command.out or command.run.with_name(f"{command.run.name}-distilled")
-    config = distilled(command.run, steps=command.steps, epochs=command.epochs, seed=command.seed)
+    names = ("steps", "guidance_scale", "epochs", "seed")
     result = train_run(
-        config,
+        distilled(command.run, **{name: getattr(command, name) for name in names}),
         out,
         device=command.device,
         evaluate=not command.no_evaluate,

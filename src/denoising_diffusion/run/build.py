@@ -1,11 +1,10 @@
 """From a configuration to the objects it describes."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from denoising_diffusion import tables
@@ -13,7 +12,6 @@ from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.ema import EMA
-from denoising_diffusion.guidance import bound, clipped
 from denoising_diffusion.loss import Conditions, DiffusionLoss, labels
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.super_resolution import low_resolution
@@ -88,7 +86,7 @@ def build_loss(config: RunConfig, teacher: GaussianDiffusion | None = None) -> D
         None if training.weight is None else tables.bound("weight", training.weight),
         build_conditions(config),
         augment_of(config),
-        **({"teacher": estimates_of(config, teacher)} if has_teacher(config) else {}),
+        **({"teacher": teacher} if has_teacher(config) else {}),
     )
 
 
@@ -96,20 +94,6 @@ def has_teacher(config: RunConfig) -> bool:
     """Whether the run learns from the estimates of the model that it began with."""
     make = tables.bound("objective", config.training.objective, "training.objective")
     return "teacher" in inspect.signature(make).parameters
-
-
-def estimates_of(
-    config: RunConfig, teacher: GaussianDiffusion | None
-) -> Callable[..., Tensor] | None:
-    """(x, t, *conditions) -> the teacher's estimates of x_start, cut to the range of the data."""
-    if teacher is None or not config.sampling.clip:
-        return teacher and teacher.denoise
-    limits = teacher.clip or (-1.0, 1.0)
-
-    def estimates(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
-        return clipped(bound(teacher.denoise, *conditions), *limits)(x, t)
-
-    return estimates
 
 
 def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
