@@ -212,13 +212,13 @@ def _found(file: Path, key: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _options() -> argparse.Namespace:
-    names = [n for n in TABLES["sampler"] if n != "consistency"]  # which is for distilled runs
+    names = list(TABLES["sampler"])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--out", type=Path, help="a folder; runs/samplers-NAME of RUN without it")
     parser.add_argument("--num", type=int, help="samples of a point; as many as can be compared")
     parser.add_argument("--steps", type=int, nargs="+")
-    parser.add_argument("--samplers", nargs="+", choices=list(TABLES["sampler"]), default=names)
+    parser.add_argument("--samplers", nargs="+", choices=names, default=names)
     parser.add_argument("--grids", nargs="+", choices=list(TABLES["grid"]))
     parser.add_argument("--guidance-scale", type=float, help="in place of the run's own guidance")
     parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
