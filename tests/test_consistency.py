@@ -226,6 +226,8 @@ def test_the_teacher_is_guided_where_it_is_said_and_kept_in_the_range():
     torch.testing.assert_close(found, clipped(wanted, -1.0, 1.2)(x, t), rtol=1e-6, atol=1e-7)
     assert bool((found == 1.2).any())
     assert not torch.allclose(found, replace(loss, guidance_scale=1.0).taught(x, t, (labels,)))
+    none = replace(loss, guidance_interval=(1e8, 1e9)).taught(x, t, (labels,))
+    assert torch.equal(none, replace(loss, guidance_scale=1.0).taught(x, t, (labels,)))
     everywhere = ConsistencyLoss(teacher=d, guidance_scale=2.5).taught(x, t, (labels, 0 * x))
     torch.testing.assert_close(everywhere, clipped(pushed, -1.0, 1.2)(x, t), rtol=1e-6, atol=1e-7)
 

@@ -125,20 +125,19 @@ class ConsistencyLoss(DiffusionLoss):
 
     def taught(self, x: Tensor, t: Tensor, conditions: tuple[Tensor | None, ...] = ()) -> Tensor:
         """The teacher's estimates of x_start (b, ...), guided and cut."""
-        d = self.teacher
+        d, scale = self.teacher, self.guidance_scale
         estimate = d.denoise(x, t, *conditions)
-        if self.guidance_scale != 1:
+        if scale != 1:
             labels = tensor("labels to guide by", conditions[0] if conditions else None, len(x))
             chosen = is_within(d.schedule, t, *self.guidance_interval).nonzero()[:, 0]
-            rows = chosen.to(x.device)
-            others = [None if c is None else c[rows] for c in conditions[1:]]
-            nothing = torch.full_like(labels[rows], UNLABELLED)
-            without = d.denoise(x[rows], t[chosen], nothing, *others)
-            pushed = without + self.guidance_scale * (estimate[rows] - without)
-            estimate = estimate.index_copy(0, rows, pushed)
-        if d.clip is None:
-            return estimate
-        return clipped(lambda x, t: estimate, *d.clip)(x, t)
+            if len(chosen):  # some layers of torch take no empty batch
+                rows = chosen.to(x.device)
+                others = [None if c is None else c[rows] for c in conditions[1:]]
+                nothing = torch.full_like(labels[rows], UNLABELLED)
+                without = d.denoise(x[rows], t[chosen], nothing, *others)
+                pushed = without + scale * (estimate[rows] - without)
+                estimate = estimate.index_copy(0, rows, pushed)
+        return estimate if d.clip is None else clipped(lambda x, t: estimate, *d.clip)(x, t)
 
     def _earlier(self, d: GaussianDiffusion, t: Tensor) -> tuple[Tensor, Tensor]:
         """Where the teacher's step from t ends, and where the segment of t does."""
