@@ -15,7 +15,7 @@ from denoising_diffusion.run.inputs import Inputs, held_out, of_pictures
 from denoising_diffusion.run.request import completed, names_of
 from denoising_diffusion.run.show import Drawn, Outputs, sample_run
 
-CASCADE_LEVEL = 0.1
+CASCADE_LEVEL = 0.05
 """Of the noise added to pictures that a model drew, which hides where they are unlike data's."""
 
 
