@@ -31,7 +31,7 @@ from denoising_diffusion.metrics.encoder import encoder
 from denoising_diffusion.metrics.frechet import frechet_with_error
 from denoising_diffusion.report import style
 from denoising_diffusion.run.draw import draw
-from denoising_diffusion.run.request import completed, evaluations
+from denoising_diffusion.run.request import completed, evaluations, labels_of
 from denoising_diffusion.tables import TABLES
 
 # The most telling first, for those who stop early.
@@ -84,7 +84,7 @@ def points(run: Run, options: argparse.Namespace) -> Iterator[Sampling]:
 
 def measure(run: Run, model: torch.nn.Module, wish: Sampling, distance: Distance) -> dict[str, Any]:
     """One point, and the time of a plain evaluation: seconds of different hours compare badly."""
-    labels = run.kind.label_rows(wish.label, wish.num)
+    labels = classes_of(run, labels_of(run, wish))
     probe = torch.zeros(100, *model.data_shape), torch.full((100,), 1.0)
     with torch.no_grad():
         beside = min(m.seconds(lambda: model.denoise(*probe)) for _ in range(3))
@@ -99,6 +99,14 @@ def measure(run: Run, model: torch.nn.Module, wish: Sampling, distance: Distance
         "seconds_of_100_evaluations": beside,
         **distance.of(x, labels),
     }
+
+
+def classes_of(run: Run, labels: Tensor | None) -> Tensor | None:
+    """The class of each sample, counted from 1 in the order of the names; None without classes."""
+    names = run.kind.label_names(labels)
+    return (
+        None if names is None else torch.tensor([1 + run.facts.class_names.index(n) for n in names])
+    )
 
 
 def key_of(run: Run, wish: Sampling) -> dict[str, Any]:

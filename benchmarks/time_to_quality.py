@@ -21,7 +21,7 @@ from typing import Any
 import measuring as m
 import scripts_of_others
 import torch
-from samplers import Distance
+from samplers import Distance, classes_of
 from torch import Tensor, nn
 
 from denoising_diffusion import Run, recipe, register
@@ -32,7 +32,7 @@ from denoising_diffusion.run.build import build_diffusion
 from denoising_diffusion.run.draw import draw
 from denoising_diffusion.run.loop import Trainer
 from denoising_diffusion.run.prepare import facts_of, learned, load_data, resolve_precision
-from denoising_diffusion.run.request import completed
+from denoising_diffusion.run.request import completed, labels_of
 from denoising_diffusion.run.stop import Interrupted
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
@@ -82,7 +82,7 @@ class OurWay:
         wish = completed(self.run, self.run.config.sampling, num)
         wish = completed(self.run, replace(wish, num=num))
         model = self.trainer.sampling_model.eval()
-        return draw(self.run, model, wish), self.run.kind.label_rows((), num)
+        return draw(self.run, model, wish), classes_of(self.run, labels_of(self.run, wish))
 
 
 def _called_by_us(make: Callable[[], nn.Module]) -> Callable[..., nn.Module]:

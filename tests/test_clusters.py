@@ -1,4 +1,4 @@
-"""data.clusters: classes found in the data, and samples in their shares."""
+"""data.clusters: what the network is told instead of a class, and samples in their shares."""
 
 import json
 import math
@@ -7,10 +7,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from denoising_diffusion.cli import main
+from denoising_diffusion.config import Facts
 from denoising_diffusion.data import clustered, in_proportion, whole
 from denoising_diffusion.data.rows import in_memory
+from denoising_diffusion.kinds.images import Images
 from denoising_diffusion.run import Run
 from denoising_diffusion.run.prepare import facts_of, learned, load_data
 
@@ -33,8 +36,8 @@ def test_heaps_far_apart_are_the_clusters_and_the_largest_is_the_first(width):
     x, own = heaps(width)
     held = PLACES + 0.5 if width == 2 else torch.nn.functional.pad(PLACES, (0, width - 2))
     found = clustered(in_memory("heaps", "points", (x,), (held,), (held[:1],)), 4)
-    assert found.class_names == ("cluster-1", "cluster-2", "cluster-3", "cluster-4")
-    assert found.shares == (0.4, 0.3, 0.2, 0.1)
+    assert found.class_names == ()
+    assert found.clusters == ((0, 0.4), (0, 0.3), (0, 0.2), (0, 0.1))
     rank = torch.tensor([1, 4, 2, 3])  # of the heaps by size
     seen, labels = whole(found.train)
     assert torch.equal(seen, x)
@@ -45,15 +48,51 @@ def test_heaps_far_apart_are_the_clusters_and_the_largest_is_the_first(width):
     assert torch.equal(whole(again.train)[1], labels)
 
 
-def test_clusters_take_the_place_of_classes_and_classes_are_left_out_without_them():
+def test_classes_are_cut_into_clusters_of_their_own():
     x, own = heaps()
-    data = in_memory("heaps", "points", (x, own), (x, own), class_names=("a", "b", "c", "d"))
-    assert facts_of(data).shares == ()
+    of = own % 2  # the first class is the heaps of 40 and 30, the second those of 10 and 20
+    held = PLACES, torch.tensor([1, 1, 0, 0])  # by place alone they would be others
+    data = in_memory("heaps", "points", (x, of), held, class_names=("a", "b"))
     found = clustered(data, 3)
-    assert len(found.class_names) == 3
-    assert facts_of(found).shares == found.shares
-    assert sum(found.shares) == pytest.approx(1)
-    assert found.without_labels().shares == ()
+    assert found.class_names == ("a", "b")
+    assert found.clusters == ((1, 0.4), (1, 0.3), (2, 0.3))
+    assert torch.equal(whole(found.train)[1], torch.tensor([1, 3, 2, 3])[own])
+    assert whole(found.validation)[1].tolist() == [3, 3, 2, 2]
+    assert facts_of(data).clusters == ()
+    assert facts_of(found).clusters == found.clusters
+    assert found.without_labels().clusters == ()
+    # D'Hondt: 70 and 30 rows share seven clusters as five and two.
+    assert [k for k, _ in clustered(data, 7).clusters] == [1] * 5 + [2] * 2
+
+
+def kind_of(clusters, names=()):
+    limits = (-1.0, 1.0)
+    return Images(
+        Facts("images", (1, 8, 8), names, (0.0,), (1.0,), limits, 100, "0", "x", clusters=clusters)
+    )
+
+
+def test_a_class_is_drawn_as_its_clusters_in_their_shares():
+    clusters = ((1, 0.3), (1, 0.1), (2, 0.25), (2, 0.25), (2, 0.1))
+    kind = kind_of(clusters, ("a", "b"))
+    labels = kind.label_rows((), 4000)
+    assert kind.label_names(labels) == ["a", "b"] * 2000
+    drawn = labels.bincount().tolist()
+    assert drawn == pytest.approx([0, 1500, 500, 833, 833, 333], abs=4)
+    assert kind.label_names(kind.label_rows(("b", "none", "a"), 5)) == [
+        "b",
+        "none",
+        "a",
+        "b",
+        "none",
+    ]
+    assert torch.equal(kind.label_rows((), 9), labels[:9])
+    free = kind_of(((0, 0.75), (0, 0.25)))
+    assert free.label_names(free.label_rows((), 8)) is None
+    assert free.label_rows((), 400).bincount().tolist() == [0, 300, 100]
+    assert free.label_rows(("none",), 3).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="this run has no classes"):
+        free.label_rows(("1",), 3)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +100,7 @@ def test_clusters_take_the_place_of_classes_and_classes_are_left_out_without_the
     [
         (1, "data.clusters must lie in 2..1000, got 1"),
         (1001, "data.clusters must lie in 2..1000, got 1001"),
-        (101, "number of training rows that differ, 100, got 101"),
+        (101, "as many clusters as rows that differ, 100, got 101"),
     ],
 )
 def test_too_few_or_too_many_are_refused(clusters, message):
@@ -75,9 +114,17 @@ def test_too_few_or_too_many_are_refused(clusters, message):
 def test_rows_that_are_equal_are_one_place():
     x = torch.repeat_interleave(PLACES, 9, 0)
     data = in_memory("equal", "points", (x,), (x,))
-    assert clustered(data, 4).shares == (0.25,) * 4
+    assert clustered(data, 4).clusters == ((0, 0.25),) * 4
     with pytest.raises(ValueError, match=r"rows that differ, 4, got 5"):
         clustered(data, 5)
+    classes = torch.arange(36) // 18
+    data = in_memory("equal", "points", (x, classes), (x, classes), class_names=("a", "b"))
+    with pytest.raises(ValueError, match=r"rows that differ, 2 of class 1, got 3"):
+        clustered(data, 5)
+    three = torch.arange(36) % 3
+    data = in_memory("equal", "points", (x, three), (x, three), class_names=("a", "b", "c"))
+    with pytest.raises(ValueError, match=r"at least the number of classes, 3, got 2"):
+        clustered(data, 2)
 
 
 @pytest.mark.parametrize("shares", [(0.4, 0.3, 0.2, 0.1), (0.5, 0.0, 0.5), (1.0,), (1e-3, 0.999)])
@@ -100,11 +147,11 @@ def test_shares_that_are_none_are_refused():
     assert in_proportion((3, 1), 0).shape == (0,)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["clusters", "of classes"])
+def run(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clusters")
     small = {
-        "data": {"labels": False, "clusters": 7},
+        "data": {"labels": request.param, "clusters": 23},
         "network": {"model_channels": 8, "channel_multipliers": [1, 2]},
         "schedule": {"timesteps": 10},
         "training": {"warmup_steps": 5, "precision": "float32", "epochs": 2},
@@ -116,7 +163,7 @@ def run(tmp_path_factory):
         patch.setattr(warnings, "showwarning", warnings.showwarning)
         code = ddpm("train", "digits", "--config", "small.json", "--out", "run")
     assert code == 0
-    return folder / "run"
+    return Run(folder / "run")
 
 
 def ddpm(*arguments):
@@ -125,28 +172,38 @@ def ddpm(*arguments):
     return end.value.code
 
 
-def test_a_run_is_trained_sampled_and_scored_as_data_without_classes(run, capsys):
-    loaded = Run(run)
-    data = learned(loaded.config, load_data(loaded.config.data))
-    assert loaded.facts.class_names == data.class_names
-    assert loaded.facts.shares == data.shares
-    scores = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])
-    kept = {s["key"]: s["value"] for s in scores["scores"]}
-    assert kept["label_agreement"] is None  # clusters are no digits
-    assert kept["fld"] > 0
-    with np.load(next(run.glob("samples/evaluation-*.npz"))) as file:
-        drawn = [int(str(name).removeprefix("cluster-")) for name in file["labels"]]
-    assert drawn == in_proportion(data.shares, 60).tolist()
+def test_a_run_is_told_clusters_and_is_scored_as_any(run):
+    data = learned(run.config, load_data(run.config.data))
+    names = data.class_names
+    assert run.facts.class_names == names
+    assert run.facts.clusters == data.clusters
+    assert run.model().denoise_fn.num_classes == 23
+    line = json.loads((run.path / "evaluations.jsonl").read_text().splitlines()[-1])
+    scores = {s["key"]: s["value"] for s in line["scores"]}
+    assert (scores["label_agreement"] is None) == (not names)
+    assert scores["fld"] > 0
+    with np.load(next(run.samples.glob("evaluation-*.npz"))) as file:
+        assert ("labels" in file) == bool(names)
+        if names:
+            assert file["labels"].tolist() == [str(i % 10) for i in range(60)]
 
 
-def test_one_cluster_can_be_asked_for(run, tmp_path):
+def test_it_is_sampled_resumed_distilled_and_filled(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    label = ["--label", 3] if run.kind.num_classes else []
     out = tmp_path / "one.npz"
-    assert ddpm("sample", run, "--label", "cluster-3", "--num", 3, "--out", out) == 0
-    with np.load(out) as file:
-        assert file["labels"].tolist() == ["cluster-3"] * 3
-    assert ddpm("sample", run, "--label", "7", "--num", 3, "--out", tmp_path / "no.npz") == 2
+    assert ddpm("sample", run.path, *label, "--num", 3, "--out", out) == 0
+    strange = "x" if run.kind.num_classes else "3"
+    assert ddpm("sample", run.path, "--label", strange, "--out", tmp_path / "no.npz") == 2
+    assert "unknown label" in capsys.readouterr().err
+    assert ddpm("distill", run.path, "--epochs", 1, "--out", tmp_path / "fast") == 0
+    assert Run(tmp_path / "fast").facts.clusters == run.facts.clusters
+    Image.new("L", (8, 8), 255).save(tmp_path / "8.png")
+    fill = ["--inpaint", tmp_path / "8.png", "--mask", tmp_path / "8.png"]
+    assert ddpm("sample", run.path, *fill, "--out", tmp_path / "filled.png") == 0
+    assert ddpm("sample", run.path, "--between", 1, 2, "--out", tmp_path / "between.png") == 0
 
 
-def test_the_likelihood_of_one_cluster_is_not_that_of_the_data(run, capsys):
-    assert ddpm("evaluate", run, "--likelihood", "--num", 4) == 2
-    assert "has not the classes of this run" in capsys.readouterr().err
+def test_the_likelihood_of_a_cluster_is_not_that_of_the_data(run, capsys):
+    assert ddpm("evaluate", run.path, "--likelihood", "--num", 4) == 2
+    assert "whose likelihood is not that of the data" in capsys.readouterr().err

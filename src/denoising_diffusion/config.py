@@ -226,8 +226,8 @@ class Facts:
     """Trainable values of the network."""
     columns: tuple[str, ...] = ()
     """The names of the columns of points, where they have any."""
-    shares: tuple[float, ...] = ()
-    """Of the classes, in which samples are drawn; empty for all as often."""
+    clusters: tuple[tuple[int, float], ...] = ()
+    """What the network is told instead of a class: the class of each, from 1, and its share."""
 
     def __post_init__(self) -> None:
         tables.check("kind", self.kind, "facts.kind")
@@ -241,7 +241,7 @@ class RunConfig:
     """The recipe it began from."""
     data: dict[str, Any]
     """What is learned: the name of a data source and its options; with labels false, no classes,
-    with clusters n, those of k-means instead, and with pooled n, images made n times smaller."""
+    with clusters n, the network is told one of n, and with pooled n, images are n times smaller."""
     network: dict[str, Any]
     """The kind of the network and its options."""
     schedule: dict[str, Any] = field(default_factory=lambda: {"kind": "cosine", "timesteps": 100})

@@ -56,6 +56,7 @@ def info(run: Run) -> None:
         ("recipe", config.recipe),
         ("data", f"{facts.name}, {facts.num_train:,} {facts.kind} of shape {shape}"),
         ("classes", ", ".join(facts.class_names) or "none"),
+        *([("clusters", f"{len(facts.clusters):,}")] if facts.clusters else []),
         *([("enlarges", f"pictures by {config.factor}")] if config.factor else []),
         ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
         ("predicts", str(config.training.prediction)),

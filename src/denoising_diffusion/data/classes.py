@@ -82,6 +82,24 @@ def in_proportion(shares: Sequence[float], num: int) -> Tensor:
     return 1 + torch.searchsorted(each.cumsum(0), places * each.sum(), right=True)
 
 
+def clusters_of(clusters: Sequence[tuple[int, float]], classes: Tensor) -> Tensor:
+    """A cluster 1..k of each class (n,) int64, those of one class in their shares; 0 of 0.
+
+    Args:
+        clusters: the class of each, counted from 1, and its share.
+        classes: (n,) int64, those without a cluster are 0, none.
+    """
+    found = torch.zeros_like(classes)
+    for k in classes[classes > 0].unique().tolist():
+        own = [i for i, (other, _) in enumerate(clusters) if other == k]
+        if not own:
+            continue
+        places = (classes == k).nonzero()[:, 0]
+        drawn = in_proportion([clusters[i][1] for i in own], len(places))
+        found[places] = torch.tensor(own)[drawn - 1] + 1
+    return found
+
+
 def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Digits compare as the numbers they make, and come before letters."""
     try:

@@ -1,4 +1,4 @@
-"""Classes found in the data itself, by clustering."""
+"""Clusters of the data, which a network is told in the place of classes, or within them."""
 
 import functools
 import warnings
@@ -21,69 +21,92 @@ _DIRECTIONS = 50
 
 @functools.lru_cache(maxsize=1)
 def clustered(data: Dataset, clusters: int) -> Dataset:
-    """The data set with its k-means clusters as its classes, in the place of any that it has.
+    """The data set cut into clusters, whose numbers are the labels: of its classes, if it has any.
 
-    A network that is told the cluster has less to learn than one that is told nothing, and
-    samples whose clusters occur as often as in the training data follow the law of all of it
-    (Bao et al. 2022, arXiv:2212.00362; Hu et al. 2023, arXiv:2210.06462). Distances are Euclidean,
-    in the principal directions of the data where there are more than 50 values in a row. The same
-    data have the same clusters: `cluster-1`, the largest, to `cluster-n`.
+    A network that is told the cluster has less to learn than one that is told the class, or
+    nothing, and samples whose clusters occur as often as in the training data follow the law of all
+    of it (Bao et al. 2022, arXiv:2212.00362; Hu et al. 2023, arXiv:2210.06462). Clusters are those
+    of k-means, within a class; the larger a class, the more it has. Distances are Euclidean, in the
+    principal directions of the data where there are more than 50 values in a row. The same data
+    have the same clusters, which stand in the order of the classes, the largest of each first.
 
     Args:
         data: of any kind.
-        clusters: how many, in 2..1,000.
-
-    Returns:
-        The data set, whose `shares` are those of the clusters in the training data.
+        clusters: how many, in 2..1,000 and at least one for each class.
 
     Raises:
         TypeError: no integer.
-        ValueError: fewer than 2 or more than 1,000 clusters, or more than there are rows that
-            differ.
+        ValueError: too few or too many clusters, or more of a class than it has rows that differ.
     """
     integer("data.clusters", clusters, 2, MOST_CLASSES)
-    nearest = _nearest(first(data.train, MOST_ROWS)[0], clusters)
+    x, *labels = first(data.train, MOST_ROWS)
+    classes = labels[0] if labels else torch.zeros(len(x), dtype=torch.int64)
+    nearest = _nearest(x, classes, clusters)
     train = _Clustered.of(data.train, nearest)
+    shares = train.labels.bincount(minlength=clusters + 1).double()[1:] / len(train)
     return replace(
         data,
         train=train,
         validation=_Clustered.of(data.validation, nearest),
         test=None if data.test is None else _Clustered.of(data.test, nearest),
-        class_names=tuple(f"cluster-{i + 1}" for i in range(clusters)),
-        shares=tuple(
-            (train.labels.bincount(minlength=clusters + 1).double()[1:] / len(train)).tolist()
-        ),
+        clusters=tuple(zip(nearest.classes.tolist(), shares.tolist(), strict=True)),
     )
 
 
-def _nearest(x: Tensor, clusters: int) -> "_Nearest":
+def _nearest(x: Tensor, classes: Tensor, clusters: int) -> "_Nearest":
     """The centres of so many clusters of these rows, found by k-means from one seed."""
-    from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
-    from sklearn.exceptions import ConvergenceWarning
 
     seen = _flat(x)
-    if clusters > len(seen):
-        raise ValueError(_too_many(clusters, len(seen)))
     shift, turn = np.zeros(seen.shape[1]), np.eye(seen.shape[1])
     if min(seen.shape) > _DIRECTIONS:
         # Every part of it has a seed; the sign of a direction changes no distance.
         found: Any = PCA(_DIRECTIONS, svd_solver="randomized", random_state=0).fit(seen)
         shift, turn = found.mean_, found.components_.T
-    options: Any = {"n_init": 1, "random_state": 0}
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        places: Any = KMeans(clusters, **options).fit((seen - shift) @ turn)
-    counts = np.bincount(places.labels_, minlength=clusters)
-    if not counts.all():
-        raise ValueError(_too_many(clusters, int((counts > 0).sum())))
-    centres = places.cluster_centers_[np.argsort(-counts, kind="stable")]
-    return _Nearest(torch.from_numpy(centres), torch.from_numpy(turn), shift)
+    places = (seen - shift) @ turn
+    own, counts = (v.tolist() for v in classes.unique(return_counts=True))
+    sizes = _allotted(counts, clusters)
+    centres = [
+        _centres(places[(classes == k).numpy()], size, f" of class {k}" if k else "")
+        for k, size in zip(own, sizes, strict=True)
+    ]
+    return _Nearest(
+        torch.from_numpy(np.concatenate(centres)),
+        torch.tensor(own).repeat_interleave(torch.tensor(sizes)),
+        torch.from_numpy(turn),
+        shift,
+    )
 
 
-def _too_many(clusters: int, rows: int) -> str:
-    return (
-        f"data.clusters must be at most the number of training rows that differ, {rows:,}, "
-        f"got {clusters:,}"
+def _allotted(counts: list[int], clusters: int) -> list[int]:
+    """How many clusters each class has: one, and the others by the rule of D'Hondt."""
+    if clusters < len(counts):
+        raise ValueError(
+            f"data.clusters must be at least the number of classes, {len(counts)}, got {clusters}"
+        )
+    sizes = [1] * len(counts)
+    for _ in range(clusters - len(counts)):
+        best = max(range(len(counts)), key=lambda i: counts[i] / (sizes[i] + 1))
+        sizes[best] += 1
+    return sizes
+
+
+def _centres(places: np.ndarray, count: int, of: str) -> np.ndarray:
+    """The centres of so many clusters, the largest first."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    if count <= len(places):
+        options: Any = {"n_init": 1, "random_state": 0}
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            found: Any = KMeans(count, **options).fit(places)
+        sizes = np.bincount(found.labels_, minlength=count)
+        if sizes.all():
+            return found.cluster_centers_[np.argsort(-sizes, kind="stable")]
+    differ = len(np.unique(places, axis=0))
+    raise ValueError(
+        f"data.clusters must leave at most as many clusters as rows that differ, {differ:,}{of}, "
+        f"got {count:,}"
     )
 
 
@@ -93,15 +116,20 @@ def _flat(x: Tensor) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Nearest:
-    """The label 1..n of the nearest centre."""
+    """The label 1..k of the nearest centre of the class, counted from 1, or 0 without classes."""
 
     centres: Tensor
+    classes: Tensor
     turn: Tensor
     shift: np.ndarray
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         places = torch.from_numpy(_flat(x) - self.shift) @ self.turn
-        return 1 + torch.cdist(places, self.centres).argmin(1)
+        distances = torch.cdist(places, self.centres)
+        if classes is not None:
+            distances[classes.cpu()[:, None] != self.classes] = torch.inf
+        least, found = distances.min(1)
+        return (1 + found) * least.isfinite()  # a class that training has not is told as none
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,7 @@ class _Clustered:
 
     @classmethod
     def of(cls, rows: Rows, nearest: _Nearest) -> "_Clustered":
-        found = [nearest(x) for x, *_ in blocks(rows)]
+        found = [nearest(*parts) for parts in blocks(rows)]
         return cls(rows, torch.cat(found) if found else torch.zeros(0, dtype=torch.int64))
 
     def __len__(self) -> int:

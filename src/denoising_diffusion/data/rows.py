@@ -131,7 +131,8 @@ class Dataset:
         test: samples that training never sees in any way, or None.
         columns: the names of the columns of points; empty where there are none.
         notes: what was guessed, dropped or skipped while the data was read, for the user.
-        shares: of the classes, in which samples are drawn; empty for all as often.
+        clusters: that the labels of the rows are then the numbers of, 1..k in this order: the class
+            of each, counted from 1 and 0 without classes, and its share of the training data.
 
     Raises:
         TypeError: parts that are no `Rows`, or names or numbers that are no tuple.
@@ -151,18 +152,18 @@ class Dataset:
     test: Rows | None = None
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    shares: tuple[float, ...] = ()
+    clusters: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, TABLES["kind"])
-        for name in ("class_names", "shift", "scale", "clip", "columns", "notes", "shares"):
+        for name in ("class_names", "shift", "scale", "clip", "columns", "notes", "clusters"):
             if not isinstance(getattr(self, name), tuple):
                 raise TypeError(f"{name} must be a tuple, got {shown(getattr(self, name))}")
         _count("train", self.train)
         _count("validation", self.validation)
         if self.test is not None:
             _count("test", self.test)
-        if len(first(self.train, 1)) != 1 + self.labelled:
+        if len(first(self.train, 1)) != 1 + bool(self.labelled or self.clusters):
             raise ValueError("train must yield labels if there are class_names and else x alone")
         if len(set(self.class_names)) != len(self.class_names) or NONE in self.class_names:
             raise ValueError(
@@ -189,7 +190,7 @@ class Dataset:
         train, validation = _Samples(self.train), _Samples(self.validation)
         test = None if self.test is None else _Samples(self.test)
         return replace(
-            self, train=train, validation=validation, test=test, class_names=(), shares=()
+            self, train=train, validation=validation, test=test, class_names=(), clusters=()
         )
 
     def to_data(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from denoising_diffusion.checks import integer, one_of
 from denoising_diffusion.config import NONE, Facts
 from denoising_diffusion.data import Dataset, whole
-from denoising_diffusion.data.classes import in_proportion
+from denoising_diffusion.data.classes import clusters_of, in_proportion
 from denoising_diffusion.data.rows import first
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.metrics import Score
@@ -109,9 +109,15 @@ class Kind(ABC):
         """The number of classes; 0 without."""
         return len(self.facts.class_names)
 
+    @property
+    def num_labels(self) -> int:
+        """The number of labels of the network: the classes, or clusters; 0 without."""
+        return len(self.facts.clusters) or self.num_classes
+
     def label_rows(self, labels: Sequence[str], num: int) -> Tensor | None:
-        """The labels 0..n of `num` samples, (num,): names repeated in order, or classes in turn,
-        or in their shares.
+        """The labels 0..n of `num` samples, (num,): names repeated in order, or classes in turn.
+
+        Where the network is told clusters, they are those of each class in their shares.
 
         Raises:
             ValueError: an unknown name, or any name but "none" for a run without classes.
@@ -122,18 +128,21 @@ class Kind(ABC):
             if label not in rows:
                 known = ", ".join(names) or "no classes"
                 raise ValueError(f"unknown label {label!r}; this run has {known}, and {NONE}")
-        if not names:
+        if not self.num_labels:
             return None
-        if self.facts.shares and not labels:
-            return in_proportion(self.facts.shares, num)
-        chosen = [rows[n] for n in labels] if labels else list(range(1, len(names) + 1))
-        return torch.tensor(chosen).repeat(-(-num // len(chosen)))[:num]
+        chosen = [rows[n] for n in labels or names]
+        if not chosen:
+            return in_proportion([share for _, share in self.facts.clusters], num)
+        classes = torch.tensor(chosen).repeat(-(-num // len(chosen)))[:num]
+        return clusters_of(self.facts.clusters, classes) if self.facts.clusters else classes
 
     def label_names(self, labels: Tensor | None) -> list[str] | None:
-        """The names of these labels."""
-        if labels is None:
+        """The names of the classes of these labels; None without classes."""
+        if labels is None or not self.num_classes:
             return None
-        return [(NONE, *self.facts.class_names)[int(i)] for i in labels]
+        found = [k for k, _ in self.facts.clusters] or range(1, self.num_classes + 1)
+        names = [NONE, *(self.facts.class_names[k - 1] for k in found)]
+        return [names[int(i)] for i in labels]
 
     @abstractmethod
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:

@@ -37,8 +37,7 @@ class Images(Kind):
 
     def shown(self, *, preview: bool, unlabelled: bool) -> Shown:
         per_class = PER_CLASS // 2 if preview else PER_CLASS
-        classes = 0 if self.facts.shares else self.num_classes
-        return Shown(per_class * classes or UNLABELLED, ())
+        return Shown(per_class * self.num_classes or UNLABELLED, ())
 
     def walked(self) -> Shown:
         pixels = self.facts.shape[-1] * self.facts.shape[-2]

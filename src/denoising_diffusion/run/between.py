@@ -74,7 +74,7 @@ def _completed(run: Run, wish: Sampling) -> Sampling:
         raise ValueError(f"--between takes a sampler without chance, ddim or heun, got {named}")
     if len(wish.label) > 1:
         raise ValueError(f"--between takes one --label, got {', '.join(wish.label)}")
-    if run.kind.num_classes and not wish.label:
+    if run.kind.num_labels and not wish.label:
         if run.config.training.label_dropout == 0:
             raise ValueError("this run knows nothing without a label; say with --label which")
         wish = replace(wish, label=(NONE,))

@@ -68,7 +68,8 @@ def build_network(config: RunConfig, num_timesteps: int) -> nn.Module:
         # A network may fit its size to the number of examples.
         sized = "num_rows" in inspect.signature(make).parameters
         rows = {"num_rows": facts.num_train} if sized else {}
-        return make(facts.shape, num_timesteps, len(facts.class_names) or None, **rows, **told)
+        labels = len(facts.clusters or facts.class_names) or None
+        return make(facts.shape, num_timesteps, labels, **rows, **told)
 
 
 def build_loss(config: RunConfig, teacher: GaussianDiffusion | None = None) -> DiffusionLoss:

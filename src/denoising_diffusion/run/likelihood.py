@@ -101,6 +101,8 @@ def _check_data(run: Run, data: Dataset, num: int | None) -> int:
             f"a run of {run.facts.kind} {run.facts.shape} knows nothing of {data.name}, "
             f"{data.kind} {data.shape}"
         )
+    if run.facts.clusters:
+        raise ValueError(f"{run.path} is told a cluster, whose likelihood is not that of the data")
     if run.kind.num_classes and data.class_names != run.facts.class_names:
         raise ValueError(f"{data.name} has not the classes of this run, which are its labels")
     most = min(len(data.reference), len(data.train))

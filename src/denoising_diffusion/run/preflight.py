@@ -88,6 +88,7 @@ def _about(config: RunConfig, model: GaussianDiffusion) -> str:
     facts = config.facts
     assert facts is not None
     classes = f", {len(facts.class_names)} classes" if facts.class_names else ""
+    classes += f", {len(facts.clusters)} clusters" if facts.clusters else ""
     shape = " × ".join(map(str, facts.shape))
     return (
         f"{facts.num_train:,} {facts.kind} of shape {shape}{classes} to learn from, "

@@ -33,10 +33,12 @@ def load_data(data: Mapping[str, Any]) -> Dataset:
 
 
 def learned(config: RunConfig, data: Dataset) -> Dataset:
-    """The data as the network sees it: with clusters for classes, or without any, as it is said."""
-    if config.data.get("clusters") is not None:
-        return clustered(data, config.data["clusters"])
-    return data if config.data.get("labels", True) else data.without_labels()
+    """The data as the network sees it: without classes if they are not to be learned, or cut into
+    clusters, of the classes if these are.
+    """
+    seen = data if config.data.get("labels", True) else data.without_labels()
+    clusters = config.data.get("clusters")
+    return seen if clusters is None else clustered(seen, clusters)
 
 
 def facts_of(data: Dataset) -> Facts:
@@ -52,7 +54,7 @@ def facts_of(data: Dataset) -> Facts:
         fingerprint=data.fingerprint,
         name=data.name,
         columns=data.columns,
-        shares=data.shares,
+        clusters=data.clusters,
     )
 
 

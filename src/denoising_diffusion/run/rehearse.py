@@ -165,7 +165,7 @@ def _scoring(run: Run, model: GaussianDiffusion, wish: Sampling, clock: Clock) -
         x, *labels = run.data.reference[torch.arange(count) % len(run.data.reference)]
         arrays = {"samples": run.kind.encode(x)}
         if labels and run.kind.num_classes:
-            arrays["labels"] = np.array(run.kind.label_names(labels[0]))
+            arrays["labels"] = np.array([run.data.class_names[k - 1] for k in labels[0].tolist()])
         file = run.samples / f"real-{count}.npz"
         run.artefacts.put(file, as_npz(arrays), {})
         some = replace(wish, num=count)

@@ -53,7 +53,7 @@ def completed(run: Run, wish: Sampling, num: int | None = None) -> Sampling:
     full = _guidance(run, full)
     if full.times == TUNED:
         stored_times(run, full)
-    if run.config.factor is not None and run.kind.num_classes and not full.label:
+    if run.config.factor is not None and run.kind.num_labels and not full.label:
         full = replace(full, label=(NONE,))  # nobody says what the pictures show
     run.kind.label_rows(full.label, 1)
     _check_unlabelled(run, full)
@@ -137,7 +137,7 @@ def _guidance(run: Run, wish: Sampling) -> Sampling:
 
 def _conditional(run: Run) -> bool:
     """Whether there is anything that guidance could push towards."""
-    return run.kind.num_classes > 0 or run.config.factor is not None
+    return run.kind.num_labels > 0 or run.config.factor is not None
 
 
 def _check_unlabelled(run: Run, wish: Sampling) -> None:

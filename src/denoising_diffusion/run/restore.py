@@ -112,10 +112,10 @@ def _settled(run: Run, wish: Sampling, method: str) -> Sampling:
                 f"takes no --sampler {wish.sampler}"
             )
         wish = replace(wish, sampler="ddpm")
-    if wish.label or not run.kind.num_classes:
+    if wish.label or not run.kind.num_labels:
         return wish
     if run.config.training.label_dropout == 0:
-        known = ", ".join(run.facts.class_names)
+        known = ", ".join(run.facts.class_names) or "no classes"
         raise ValueError(
             f"this run never trained without labels: say with --label what the picture shows, "
             f"of {known}"

@@ -196,14 +196,14 @@ def _numbers(run: Run, walk: Walk) -> dict[str, Any]:
 def _field(run: Run, model: GaussianDiffusion, walk: Walk) -> dict[str, Any] | None:
     """Where the network would move a point on a lattice, at each time; for two columns alone."""
     axes = run.kind.axes()
-    unlabelled = run.kind.num_classes == 0 or run.config.training.label_dropout > 0
+    unlabelled = run.kind.num_labels == 0 or run.config.training.label_dropout > 0
     if len(axes) != 2 or not unlabelled:
         return None
     across, up = (np.linspace(low, high, _FIELD + 2)[1:-1] for _, low, high in axes)
     at = np.stack(np.meshgrid(across, up), -1).reshape(-1, 2)
     device = next(model.parameters(), torch.empty(0)).device
     x = run.kind.decode(at).to(device)
-    labels = torch.zeros(len(x), dtype=torch.int64) if run.kind.num_classes else None
+    labels = torch.zeros(len(x), dtype=torch.int64) if run.kind.num_labels else None
     estimate = denoiser(model, labels=labels, clip=walk.wish.clip)
     to: list[NDArray[Any]] = []
     for step in walk.steps[0]:
