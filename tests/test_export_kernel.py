@@ -96,6 +96,16 @@ def test_convolutions(scripts, batch, channels, outs, size, kernel, stride, padd
 
 
 @pytest.mark.slow
+def test_what_the_kernel_cannot_find_is_done_in_javascript(scripts):
+    x, w, b = torch.randn(2, 3, 4, 5), torch.randn(6, 3, 3, 3), torch.randn(6)
+    expected = F.conv2d(x.double(), w.double(), b.double(), padding=1)
+    how = {"kernel": [3, 3], "stride": [1, 1], "padding": [1, 1]}
+    fast, slow, used = both(scripts, "conv", expected.shape, [x, w], [b], **how)
+    assert not used  # weights that are worked out
+    close(expected, fast, slow)
+
+
+@pytest.mark.slow
 def test_products_norms_and_numbers_side_by_side(scripts):
     x, w, b = torch.randn(7, 2, 5), torch.randn(10, 5), torch.randn(10)
     expected = F.linear(x.double(), w.double(), b.double())

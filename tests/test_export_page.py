@@ -10,6 +10,7 @@ import torch
 from denoising_diffusion import FiLMUNet, UNet, ddim
 from denoising_diffusion.export.html import html
 from denoising_diffusion.run import Run
+from denoising_diffusion.samplers.grids import time_grid
 from denoising_diffusion.sampling import denoiser
 from test_export import SMALL, T, ddpm, diffusion, enlarged, images, points, signals
 
@@ -126,6 +127,16 @@ def test_the_noise_of_the_page_is_normal_and_each_seed_has_its_own(browser, page
 
 
 @pytest.mark.slow
+def test_times_of_the_page_are_those_of_the_library(browser, page):
+    _, file, _ = page
+    browser.get(file.resolve().as_uri())
+    found = browser.execute_script(
+        "return Array.from({length: 100}, (_, i) => gridOf(100, i + 1).map(t => t + 0))"
+    )
+    assert found == [time_grid(100, steps) for steps in range(1, 101)]
+
+
+@pytest.mark.slow
 def test_fresh_noise_of_ddpm_has_the_deviation_of_the_posterior(browser, page):
     model, file, _ = page
     browser.get(file.resolve().as_uri())
@@ -167,8 +178,12 @@ def test_hands_draw_go_back_in_time_and_fill_a_hole(browser, tmp_path):
     ).perform()  # fmt: skip
     painted = browser.execute_script(picture.format("estimate"))
     assert painted != before
-    browser.find_element("id", "fill").click()
-    drawn(browser)
+    browser.execute_script(
+        "document.getElementById('fill').click(); document.getElementById('fill').click();"
+    )
+    drawn(browser)  # the second click, on what is not drawn yet, does nothing
+    filled = browser.execute_script(picture.format("estimate"))
+    assert filled == browser.execute_script(picture.format("state"))  # nothing hides it
     browser.find_element("id", "clear").click()
     pixels = "const c = document.getElementById('estimate');" \
         "return [c.width, [...c.getContext('2d').getImageData(0, 0, c.width, 9).data]]"  # fmt: skip

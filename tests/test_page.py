@@ -59,6 +59,7 @@ def test_a_chart_puts_points_and_ticks_on_one_scale():
     assert [ticks["1"], ticks["10"], ticks["100"]] == pytest.approx(ys, abs=0.11)
     assert all(0 < y < HEIGHT for y in ys)
     assert chart("x", [("a", [(0, math.nan)])], "x", "y") is None
+    assert [t.text for t in drawn.x_ticks] == ["0", "1", "2"]  # there is no epoch 0.5
     many = chart("x", [("a", [(float(i), float(i)) for i in range(5000)])], "x", "y")
     assert len(many.lines[0].points.split()) <= 402
 

@@ -1,8 +1,6 @@
-"""What the page of a run says: its facts, scores, losses, classes, schedule and commands."""
+"""What the page of a run shows: scores, losses, classes, schedule, commands, what is drawn."""
 
 import json
-import os
-import platform
 from pathlib import PureWindowsPath
 from typing import Any
 
@@ -10,7 +8,8 @@ from denoising_diffusion.config import RunConfig
 from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.report.page.chart import Chart, chart
 from denoising_diffusion.report.page.classes import classes_of
-from denoising_diffusion.report.page.rulers import Ruler, closeness, rulers
+from denoising_diffusion.report.page.rulers import Ruler, rulers
+from denoising_diffusion.run.facts import classes_from, facts
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.request import has_means
 from denoising_diffusion.run.walked import real_like, shown_nearest, shown_sets, shown_walk, walk_of
@@ -20,18 +19,22 @@ from denoising_diffusion.strict_json import to_json
 BYTES = 950_000
 """Of a page at most, apart from its texts."""
 _WALK = 0.72
-_STRONG = 55
 
 _WALK_HOW = {
     "tiles": "Move the slider: every sample begins as noise on the left and ends as data on the "
     "right. Beside it stands what the network takes it for at that moment: first a blurred mean, "
     "then ever more certain.",
     "points": "Move the slider: every point begins as noise on the left and ends as data on the "
-    "right. Beside it stands where the network expects it to end. Arrows point from a place to "
-    "that estimate; grey points are data.",
+    "right. Beside it stands where the network expects it to end.",
     "curves": "Move the slider: every signal begins as noise on the left and ends as data on the "
     "right. Beside it stands what the network takes it for at that moment.",
 }
+_FIELD = " Arrows point from a place to that estimate."
+_BEHIND = " Grey points are data."
+_ENLARGED = (
+    "The pictures that were given, what the model makes of each, more than once, and what each was "
+    "before it was made small; none was trained on, and none was chosen."
+)
 _GUIDED = (
     " Guidance says how strongly samples are pushed towards their class: 0 ignores it, 1 is as "
     "the model learned, and more is clearer and less varied."
@@ -50,10 +53,11 @@ def page_of(run: Run, model: GaussianDiffusion | None, room: int) -> dict[str, A
     history = run.history.read()
     shown: dict[str, Any] = {
         "name": run.path.name or run.config.recipe,
-        "facts": _facts(run, len(history), scores),
+        "facts": facts(run, len(history), scores),
         "rulers": rulers(scores) if scores else [],
         "loss": _loss(history),
         "classes": classes_of(run.facts.class_names, scores or {}),
+        "classes_how": classes_from(run),
         "config": json.dumps(_without_paths(json.loads(to_json(run.config))), indent=2),
         "commands": _commands(run),
         "walk": None,
@@ -80,34 +84,6 @@ def page_of(run: Run, model: GaussianDiffusion | None, room: int) -> dict[str, A
     shown["schedule"] = _schedule(model.schedule)
     _draw(run, model, room, shown, lines)
     return {**shown, "missing": lines}
-
-
-def headline(run: Run) -> str:
-    """The result in words."""
-    name = run.facts.name[:1].upper() + run.facts.name[1:]
-    epochs = len(run.history.read())
-    if not run.finished:
-        return f"{name}: {epochs} of {run.config.training.epochs} epochs learned"
-    made = f"{name}, enlarged ×{run.config.factor}" if run.config.factor else f"{name} from noise"
-    found = rulers(run.read_scores() or {}) if run.evaluated else []
-    if not found:
-        return f"{made}: trained, and not scored yet"
-    main = found[0]
-    words = closeness(main)
-    if words is not None:
-        return f"{made}: {words}"
-    return f"{made}: {main.title} {main.value}" + (f", {main.beside}" if main.beside else "")
-
-
-def lead(run: Run) -> str:
-    """One sentence below it."""
-    config, facts = run.config, run.facts
-    shape = " × ".join(map(str, facts.shape))
-    return (
-        f"A denoising diffusion model of {facts.parameters:,} parameters, trained on "
-        f"{facts.num_train:,} {facts.kind} of shape {shape} for {config.training.epochs} "
-        f"epoch{'s' if config.training.epochs > 1 else ''}."
-    )
 
 
 def comparison(runs: list[Run], shown: list[dict[str, Any]]) -> dict[str, Any]:
@@ -158,64 +134,23 @@ def _draw(
     shown["walk"] = shown_walk(run, model, walk, int(room * _WALK))
     if len(walk.scales) > 1:
         shown["walk_how"] += _GUIDED
+    if shown["walk"]["field"]:
+        shown["walk_how"] += _FIELD
     if data is None:
         lines["sets"].append(away)
         return
+    if walk.inputs is not None:
+        shown["sets_how"] = _ENLARGED
     real = real_like(run, walk)
     shown["sets"] = shown_sets(run, walk, real)
     shown["nearest"] = shown_nearest(run, data, walk.samples)
     if run.kind.axes():
+        shown["walk_how"] += _BEHIND
         shown["walk"]["real"] = shown["sets"]["parts"][1]["values"]
 
 
 def _line(text: str, command: str = "") -> dict[str, str]:
     return {"text": text, "command": command}
-
-
-def _facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str, Any]]:
-    import torch
-
-    config, facts, s = run.config, run.facts, run.config.sampling
-    timesteps = config.schedule.get("timesteps", 100)
-    shape = " × ".join(map(str, facts.shape))
-    few = facts.class_names[:12]
-    more = f" and {len(facts.class_names) - 12} more" if len(facts.class_names) > 12 else ""
-    seconds = run.training_seconds
-    rows = [
-        ("recipe", config.recipe),
-        ("data", f"{facts.name}: {facts.num_train:,} {facts.kind}, {shape}"),
-        ("classes", ", ".join(few) + more if few else "none"),
-        ("network", f"{config.network['kind']}, {facts.parameters:,} parameters"),
-        ("predicts", str(config.training.prediction)),
-        ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),
-        ("sampler", f"{s.sampler}, {s.steps or timesteps} steps, guidance {s.guidance_scale:g}"),
-        ("weights", run.average_name(None)),
-        ("epochs", f"{epochs} of {config.training.epochs}"),
-        ("precision", config.training.precision),
-        ("training time", "" if seconds is None else _duration(seconds)),
-        (
-            "page made on",
-            f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
-            f"PyTorch {torch.__version__}",
-        ),
-    ]
-    rows += [
-        (
-            key.replace("_", " "),
-            f"{scores[key]:,}" if type(scores[key]) is int else str(scores[key]),
-        )
-        for key in ("judge", "num_samples", "network_evaluations")
-        if scores and scores.get(key) is not None
-    ]
-    timed = ("training time", "page made on")
-    return [{"name": n, "text": text, "time": n in timed} for n, text in rows if text]
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _loss(history: list[dict[str, Any]]) -> Chart | None:
@@ -260,6 +195,8 @@ def _commands(run: Run) -> list[dict[str, str]]:
     if config.factor is None and run.kind.compares and guided:
         rows.append(("ddpm sample RUN --grid label×guidance", "all classes at rising guidance"))
     rows += [("ddpm evaluate RUN", "the scores"), ("ddpm report RUN", "this page")]
+    if config.factor is None:
+        rows.append(("ddpm export RUN", "a page that draws, for any browser"))
     return [_line(text, command) for command, text in rows]
 
 

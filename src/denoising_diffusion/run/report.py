@@ -9,8 +9,9 @@ from denoising_diffusion.files import digest, digest_of
 from denoising_diffusion.report.page import assets_digest, render
 from denoising_diffusion.run.artefacts import Origin
 from denoising_diffusion.run.draw import weights_of
+from denoising_diffusion.run.facts import headline, lead
 from denoising_diffusion.run.folder import Run
-from denoising_diffusion.run.page import BYTES, comparison, headline, lead, page_of
+from denoising_diffusion.run.page import BYTES, comparison, page_of
 from denoising_diffusion.strict_json import to_json
 
 MOST_RUNS = 12

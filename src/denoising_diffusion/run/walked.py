@@ -213,7 +213,10 @@ def _field(run: Run, model: GaussianDiffusion, walk: Walk) -> dict[str, Any] | N
 
 
 def real_like(run: Run, walk: Walk) -> Tensor:
-    """Data that was never trained on, of the classes of the samples in turn."""
+    """Data that was never trained on, of the classes of the samples in turn.
+
+    Images in columns of one class each are as many as are of the right class, from the first on.
+    """
     if walk.inputs is not None and walk.inputs.truth is not None:
         return walk.inputs.truth.repeat_interleave(walk.inputs.per_input, 0)
     x, *labels = first(run.data.reference, _REAL)
@@ -221,7 +224,12 @@ def real_like(run: Run, walk: Walk) -> Tensor:
     if not names or not labels or any(n not in order for n in names):
         return x[: len(walk.samples)].cpu()
     waiting = {n: (labels[0] == order.index(n) + 1).nonzero()[:, 0].tolist() for n in set(names)}
-    rows = [waiting[n].pop(0) for n in names if waiting[n]]
+    rows: list[int] = []
+    for name in names:
+        if waiting[name]:
+            rows.append(waiting[name].pop(0))
+        elif rows and run.kind.drawing == "tiles" and len(order) <= _HEADS:
+            break
     return x[torch.tensor(rows, dtype=torch.int64)].cpu()
 
 

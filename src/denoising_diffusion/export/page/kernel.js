@@ -68,6 +68,13 @@ const FAST = {
   silu: ([x], out) => kernel => kernel.silu(x.at, out.at, size(out.shape)),
 };
 
+// Whether the kernel finds all that an operation takes: values in its memory, and weights that are known.
+function readyFor(op, taken, known) {
+  const placed = v => v.at !== undefined;
+  if (op === "add" || op === "mul") return taken.every(v => placed(v) || known.has(v));
+  return op in FAST && placed(taken[0]) && taken.slice(1).every(v => known.has(v));
+}
+
 // As `slowOf`; null where the kernel cannot run.
 function fastOf(model) {
   const program = programOf(model.kernel);
@@ -85,12 +92,12 @@ function fastOf(model) {
       return null;
     }
     const out = values[number] = exact ? { shape, data: new Float64Array(size(shape)) } : valueOf(shape);
-    const ready = !exact && op in FAST && taken.every(v => v.at !== undefined || stored.has(v));
+    const ready = !exact && readyFor(op, taken, stored);
     return (ready && FAST[op](taken, out, how, room)) || (() => OPERATIONS[op](taken, out.data, shape, how));
   }).filter(step => step);
   const memory = new WebAssembly.Memory({ initial: Math.ceil(top / 65536) });
   const kernel = new WebAssembly.Instance(program, { env: { memory } }).exports;
-  for (const [at, data] of held) new (data instanceof Int32Array ? Int32Array : Float32Array)(memory.buffer, at, data.length).set(data);
+  for (const [at, data] of held.splice(0)) new (data instanceof Int32Array ? Int32Array : Float32Array)(memory.buffer, at, data.length).set(data);
   for (const v of values) if (v) v.data = v.at === undefined ? (v.whole || v).data : new Float32Array(memory.buffer, v.at, size(v.shape));
   return given => {
     given.forEach((data, i) => inputs[i].data.set(data));

@@ -6,7 +6,7 @@
   const labelled = model.names.includes("labels"), guided = labelled && model.config.training.label_dropout > 0;
   const shape = model.inputs[0].slice(1), last = model.alpha.length - 1, own = model.config.sampling;
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  let history = [], label = labelled ? 1 : 0, hole = null, running = 0, brush = false;
+  let history = [], label = labelled ? 1 : 0, hole = null, filled = false, running = 0, brush = false;
 
   // Each kind of data is drawn in its own way.
   const grid = () => { const columns = Math.ceil(Math.sqrt(model.count)); return [columns, Math.ceil(model.count / columns)]; };
@@ -51,12 +51,35 @@
       g.stroke();
     }
   }
-  // Points stand in their own units; two columns are seen.
+  // Two columns of points are seen, on axes in the units of the data.
+  const columns = (facts.columns || []).length ? facts.columns : Array.from({ length: shape[0] }, (_, k) => shape[0] < 4 ? "xyz"[k] : `x${k + 1}`);
+  const inUnits = (v, k) => {
+    const [scale, shift] = [facts.scale || [1], facts.shift || [0]];
+    return String(+(v * scale[k % scale.length] + shift[k % shift.length]).toPrecision(3));
+  };
   const furthest = () => Math.max(1.5, ...(model.clip || [2]).flat().map(Math.abs)) * 1.15;
   function points(canvas, x, _, step, field) {
     const g = sized(canvas, 1), d = shape[0], r = furthest(), ratio = window.devicePixelRatio || 1;
-    const across = v => (v / r + 1) / 2 * canvas.width, down = v => d > 1 ? (1 - v / r) / 2 * canvas.height : canvas.height / 2;
-    const spot = (v, i) => [across(v[i * d]), down(d > 1 ? v[i * d + 1] : 0)];
+    const [one, other] = ["across", "up"].map(id => Math.max(0, $(id).selectedIndex)), pad = 20 * ratio;
+    const across = v => pad + (v / r + 1) / 2 * (canvas.width - pad), down = v => (1 - v / r) / 2 * (canvas.height - pad);
+    const spot = (v, i) => [across(v[i * d + one]), down(d > 1 ? v[i * d + other] : 0)];
+    const axis = (k, length) => {
+      for (const [place, text, at] of [["left", inUnits(-r, k), pad], ["center", columns[k], (pad + length) / 2], ["right", inUnits(r, k), length - 4]]) {
+        g.textAlign = place;
+        g.fillText(text, at, -5 * ratio, 0.6 * length);
+      }
+    };
+    g.fillStyle = colour("--soft");
+    g.font = `${12 * ratio}px system-ui, sans-serif`;
+    g.save();
+    g.translate(0, canvas.height);
+    axis(one, canvas.width);
+    g.rotate(-Math.PI / 2);
+    g.translate(0, pad);
+    if (d > 1) axis(other, canvas.height);
+    g.restore();
+    g.strokeStyle = colour("--line");
+    g.strokeRect(pad, 0, canvas.width - pad, canvas.height - pad);
     if (field) {
       g.strokeStyle = colour("--soft");
       g.lineWidth = ratio;
@@ -103,7 +126,7 @@
     if (i < 0) return;
     const step = history[i], ended = step.t === 0;
     draw($("state"), step.x, null, i, facts.kind === "points" && $("field").checked ? fieldAt(step.t) : null);
-    draw($("estimate"), step.estimate, hole, i);
+    draw($("estimate"), step.estimate, filled ? null : hole, i);
     $("when").textContent = ended ? `t = 0: drawn` : `t = ${step.t} of ${last}`;
     $("time").setAttribute("aria-valuetext", $("when").textContent);
   }
@@ -113,6 +136,8 @@
     const mine = ++running, steps = Math.min(last, Math.max(1, Math.round(+$("steps").value)));
     const wish = { seed: Math.floor(+$("seed").value) || 0, steps, sampler: $("sampler").value, label, scale: guided ? +$("guidance").value : 1, known };
     history = [];
+    filled = Boolean(known);
+    $("fill").disabled = true;
     $("time").max = steps;
     document.body.dataset.busy = "yes";
     const began = performance.now();
@@ -125,9 +150,10 @@
     }
     $("took").textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`;
     delete document.body.dataset.busy;
+    $("fill").disabled = !hole;
     if (facts.kind === "images") $("inpaint").hidden = false;
   }
-  const anew = () => { hole = null; $("fill").disabled = true; make(null); };
+  const anew = () => { hole = null; make(null); };
 
   function paint(event) {
     const canvas = $("estimate"), box = canvas.getBoundingClientRect(), [c, h, w] = shape, [columns, lines] = grid();
@@ -136,6 +162,7 @@
     const radius = Math.max(0.9, w / 12);
     if (history.length && history[history.length - 1].t === 0) $("time").value = history.length - 1;
     hole = hole || new Uint8Array(model.count * c * h * w);
+    filled = false;
     for (let n = 0; n < model.count; n++) for (let y = 0; y < h; y++) for (let z = 0; z < w; z++) {
       const dx = (n % columns) * (w + gap) + z + 0.5 - px, dy = Math.floor(n / columns) * (h + gap) + y + 0.5 - py;
       if (dx * dx + dy * dy < radius * radius) for (let k = 0; k < c; k++) hole[((n * c + k) * h + y) * w + z] = 1;
@@ -176,6 +203,12 @@
     $("class-buttons").append(button);
   }
   for (const box of document.querySelectorAll(".for-points")) box.hidden = facts.kind !== "points";
+  $("field").parentElement.hidden = facts.kind !== "points" || shape[0] !== 2;
+  for (const box of document.querySelectorAll(".for-many")) box.hidden = facts.kind !== "points" || shape[0] < 3;
+  ["across", "up"].forEach((id, i) => {
+    if (facts.kind === "points") columns.forEach((name, k) => $(id).append(new Option(name, k, false, k === Math.min(i, shape[0] - 1))));
+    $(id).addEventListener("change", show);
+  });
   $("again").addEventListener("click", anew);
   $("dice").addEventListener("click", () => { $("seed").value = Math.floor(Math.random() * 1e6); anew(); });
   $("time").addEventListener("input", show);

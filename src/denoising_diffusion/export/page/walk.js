@@ -13,7 +13,9 @@ function normals(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-const gridOf = (last, steps) => Array.from({ length: steps + 1 }, (_, i) => Math.round(last * (steps - i) / steps));
+// Halves go to the even neighbour, as in `time_grid`.
+const whole = v => v % 1 === 0.5 ? 2 * Math.round(v / 2) : Math.round(v);
+const gridOf = (last, steps) => Array.from({ length: steps + 1 }, (_, i) => whole(last * (steps - i) / steps));
 
 // How much of the noise of a step is fresh: its standard deviation.
 const FRESH = {

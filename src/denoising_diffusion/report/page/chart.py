@@ -85,7 +85,10 @@ def chart(
         )
         for name, points in kept
     ]
-    x_ticks = [Tick(over(x), f"{x:g}") for x in even_ticks(left, right)]
+    # Where all stand at whole numbers, as epochs do, there is nothing between two of these.
+    counted = all(float(x).is_integer() for x in xs)
+    x_marks = [x for x in even_ticks(left, right) if not counted or x.is_integer()]
+    x_ticks = [Tick(over(x), f"{x:g}") for x in x_marks]
     y_ticks = [Tick(up(y), f"{y:.4g}") for y in marks]
     return Chart(title, x_label, y_label, lines, x_ticks, y_ticks)
 

@@ -31,7 +31,9 @@
     g.font = Math.round(12 * ratio) + "px system-ui, sans-serif";
     g.textAlign = "center";
     const fits = (texts) => texts.every((t) => g.measureText(t).width <= stepX);
-    if (o.heads && fits(o.heads)) o.heads.forEach((t, k) => g.fillText(t, k * stepX + w * scale / 2, head - 6 * ratio));
+    const kept = (t, n) => n < t.length ? t.slice(0, n) + "…" : t;
+    const cut = (t) => { let n = t.length; while (n && !fits([kept(t, n)])) n--; return kept(t, n); };
+    if (o.heads) o.heads.forEach((t, k) => g.fillText(cut(t), k * stepX + w * scale / 2, head - 6 * ratio));
     o.order.forEach((source, k) => {
       const x = (k % columns) * stepX, y = head + Math.floor(k / columns) * stepY;
       const [r, c] = Array.isArray(source) ? source : [row, source];
@@ -50,22 +52,41 @@
     return [g, wide, wide * shape];
   }
 
+  // An axis from one place to another: its ends, and its name between them.
+  const short = (v) => String(+v.toPrecision(3));
+  function axis(g, [name, low, high], from, to, at) {
+    g.textAlign = "left"; g.fillText(short(low), from, at);
+    g.textAlign = "right"; g.fillText(short(high), to, at);
+    g.textAlign = "center"; g.fillText(name, (from + to) / 2, at, (to - from) * 0.6);
+  }
+  function axes(g, a, b, pad, w, h) {
+    g.fillStyle = colour("--soft"); g.font = "12px system-ui, sans-serif";
+    axis(g, a, pad, w - 8, h - 9);
+    g.save(); g.translate(0, h); g.rotate(-Math.PI / 2); axis(g, b, pad, h - 8, 18); g.restore();
+    g.strokeStyle = colour("--line"); g.strokeRect(pad, 8, w - pad - 8, h - pad - 8);
+    g.beginPath(); g.rect(pad, 8, w - pad - 8, h - pad - 8); g.clip();
+  }
+
+  // Which two columns of points are seen; a single one is seen beside the numbers of the points.
+  function columns(box, o, draw) {
+    const chosen = [...box.querySelectorAll("select")];
+    chosen.forEach((select, i) => { select.selectedIndex = i; select.addEventListener("change", draw); });
+    return () => {
+      const k = chosen.length ? chosen.map((select) => select.selectedIndex) : [0, 1];
+      return { k, axes: k.map((i) => o.axes[i] || ["sample", 1, o.count]) };
+    };
+  }
+
   function points(canvas, o, x, row, extra) {
     const [g, w, h] = board(canvas, 1), pad = 30, [a, b] = extra.axes, d = o.axes.length;
     const place = (i, axis, from, length) => from + (i - axis[1]) / (axis[2] - axis[1]) * length;
     const px = (v) => place(v, a, pad, w - pad - 8), py = (v) => h - place(v, b, pad, h - pad - 8);
-    g.fillStyle = colour("--soft");
-    g.font = "12px system-ui, sans-serif";
-    g.textAlign = "center";
-    g.fillText(a[0], w / 2, h - 9);
-    g.save(); g.translate(13, h / 2); g.rotate(-Math.PI / 2); g.fillText(b[0], 0, 0); g.restore();
-    g.strokeStyle = colour("--line"); g.strokeRect(pad, 8, w - pad - 8, h - pad - 8);
-    g.beginPath(); g.rect(pad, 8, w - pad - 8, h - pad - 8); g.clip();
+    axes(g, a, b, pad, w, h);
     const dot = (vx, vy, r) => { g.beginPath(); g.arc(px(vx), py(vy), r, 0, 7); g.fill(); };
-    const n = o.count, at = (t, i, k) => k < d ? x[(t * n + i) * d + k] : i / n;
+    const n = o.count, at = (t, i, k) => k < d ? x[(t * n + i) * d + k] : i + 1;
     if (extra.real) {
       g.globalAlpha = .22; g.fillStyle = colour("--soft");
-      for (let i = 0; i < extra.real.length / d; i++) dot(extra.real[i * d + extra.k[0]], extra.k[1] < d ? extra.real[i * d + extra.k[1]] : i * d / extra.real.length, 1.6);
+      for (let i = 0; i < extra.real.length / d; i++) dot(extra.real[i * d + extra.k[0]], extra.k[1] < d ? extra.real[i * d + extra.k[1]] : 1 + i % n, 1.6);
     }
     if (extra.field) {
       g.globalAlpha = .5; g.strokeStyle = colour("--soft"); g.lineWidth = 1;
@@ -97,11 +118,7 @@
   function curves(canvas, o, x, row) {
     const [g, w, h] = board(canvas, .62), pad = 30, [n, c, l] = [o.count, o.channels, o.length];
     const [low, high] = o.range, py = (v) => 8 + (high - v) / (high - low) * (h - pad - 8);
-    g.fillStyle = colour("--soft"); g.font = "12px system-ui, sans-serif"; g.textAlign = "center";
-    g.fillText("position", w / 2, h - 9); g.textAlign = "right";
-    for (const v of [low, high]) g.fillText(v.toPrecision(2), pad - 3, py(v) + (v === high ? 10 : -2));
-    g.strokeStyle = colour("--line"); g.strokeRect(pad, 8, w - pad - 8, h - pad - 8);
-    g.beginPath(); g.rect(pad, 8, w - pad - 8, h - pad - 8); g.clip();
+    axes(g, ["position", 0, l - 1], ["value", low, high], pad, w, h);
     g.lineWidth = 1.5; g.globalAlpha = .8;
     for (let i = 0; i < n; i++) for (let k = 0; k < c; k++) {
       g.strokeStyle = colour(series[(o.groups ? o.groups[i] : k) % 6]); g.beginPath();
@@ -119,6 +136,7 @@
     const sheets = await Promise.all(o.tabs.map((t) => Promise.all([make(t.state), make(t.estimate)])));
     const real = o.real ? unpack(o.real) : null, arrows = o.field ? [unpack(o.field.at), unpack(o.field.to)] : null;
     let chosen = o.tabs.findIndex((tab) => tab.own), timer = 0;
+    const seen = columns(box, o, () => draw());
     const draw = () => {
       const row = +slider.value, time = o.times[row];
       const text = `t = ${time.t}: ${time.signal} % signal, ${time.noise} % noise`;
@@ -129,9 +147,8 @@
         if (o.drawing === "tiles") tiles(canvas, x, row, o);
         else if (o.drawing === "curves") curves(canvas, o, x, row);
         else {
-          const axes = o.axes.length > 1 ? o.axes.slice(0, 2) : [o.axes[0], ["sample", 0, 1]];
           const shown = arrows && field && field.checked && k === 0;
-          points(canvas, o, x, row, { axes, k: [0, 1], real, trails: trails.checked && k === 0, at: arrows && arrows[0], field: shown && arrows[1] });
+          points(canvas, o, x, row, { ...seen(), real, trails: trails.checked && k === 0, at: arrows && arrows[0], field: shown && arrows[1] });
         }
       });
     };
@@ -169,11 +186,12 @@
   async function sets(box) {
     const o = read(box), canvases = [...box.querySelectorAll("canvas")];
     const made = await Promise.all(o.parts.map((p) => o.drawing === "tiles" ? loaded(p.values) : unpack(p.values)));
+    const seen = columns(box, o, () => draw());
     const draw = () => canvases.forEach((canvas, k) => {
       const own = { ...o, groups: o.parts[k].groups, count: o.parts[k].count };
       if (o.drawing === "tiles") tiles(canvas, made[k], 0, own);
       else if (o.drawing === "curves") curves(canvas, own, made[k], 0);
-      else points(canvas, own, made[k], 0, { axes: o.axes.length > 1 ? o.axes.slice(0, 2) : [o.axes[0], ["sample", 0, 1]], k: [0, 1] });
+      else points(canvas, own, made[k], 0, seen());
     });
     redraws.push(draw);
     draw();
