@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from denoising_diffusion import FiLMUNet, UNet, ddim
+from denoising_diffusion import FiLMUNet, UNet, ddim, in_proportion
+from denoising_diffusion.data.classes import clusters_of
 from denoising_diffusion.export.html import html
 from denoising_diffusion.run import Run
 from denoising_diffusion.samplers.grids import time_grid
@@ -124,6 +125,22 @@ def test_the_noise_of_the_page_is_normal_and_each_seed_has_its_own(browser, page
         assert abs(x.var() - 1) < 4 * (2 / 20000) ** 0.5
         assert abs((x**4).mean() - 3) < 4 * (96 / 20000) ** 0.5
     assert abs(np.corrcoef(draws)[0, 1]) < 4 / 20000**0.5
+
+
+@pytest.mark.slow
+def test_clusters_of_the_page_are_drawn_as_the_library_draws_them(browser, page):
+    _, file, _ = page
+    browser.get(file.resolve().as_uri())
+    clusters = ((1, 0.3), (1, 0.1), (2, 0.25), (2, 0.25), (2, 0.1))
+    found = browser.execute_script(
+        "const config = {facts: {clusters: arguments[0]}}, model = {count: 500, config};"
+        "return [null, 0, 1, 2].map(label => [...labelsOf(model, label)]);",
+        clusters,
+    )
+    shares = [share for _, share in clusters]
+    classes = [torch.full((500,), k) for k in range(3)]
+    wanted = [in_proportion(shares, 500), *(clusters_of(clusters, k) for k in classes)]
+    assert [labels == k.tolist() for labels, k in zip(found, wanted, strict=True)] == [True] * 4
 
 
 @pytest.mark.slow

@@ -42,11 +42,8 @@ class Images(Kind):
     def walked(self) -> Shown:
         pixels = self.facts.shape[-1] * self.facts.shape[-2]
         num = max(12, min(60, _WALKED_PIXELS // pixels))
-        if not 0 < self.num_classes <= num:
-            return Shown(num, ())
-        # In turn, where they would be drawn in their shares.
-        in_turn = self.facts.class_names if self.facts.shares else ()
-        return Shown(num // self.num_classes * self.num_classes, in_turn)
+        few = 0 < self.num_classes <= num
+        return Shown(num // self.num_classes * self.num_classes if few else num, ())
 
     def default_num(self) -> int:
         return self.shown(preview=False, unlabelled=False).num

@@ -9,10 +9,6 @@ from denoising_diffusion.run.folder import Run
 
 _NAMED = 12
 """Classes that are named one by one."""
-_CLUSTERS = (
-    "These classes are clusters that k-means found in the training data, without its labels; "
-    "{} is the largest."
-)
 _COUNTED = {
     "judge": "judge",
     "num_samples": "samples scored",
@@ -56,12 +52,6 @@ def _many(count: int, of: str) -> str:
     return f"{count} {of}{'' if count == 1 else 's'}"
 
 
-def classes_from(run: Run) -> str:
-    """Where its classes come from, if not from the data."""
-    names = run.facts.class_names
-    return _CLUSTERS.format(names[0]) if run.config.data.get("clusters") and names else ""
-
-
 def facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str, Any]]:
     """What it is, by name, with what its scores were counted from."""
     import torch
@@ -73,6 +63,7 @@ def facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str
         ("recipe", config.recipe),
         ("data", f"{run.facts.name}: {run.facts.num_train:,} {run.facts.kind} of {_size(run)}"),
         ("classes", _named(run)),
+        ("clusters", _clusters(run)),
         ("network", f"{config.network['kind']}, {run.facts.parameters:,} parameters"),
         ("predicts", str(config.training.prediction)),
         ("schedule", f"{config.schedule['kind']}, T = {timesteps}"),
@@ -113,7 +104,12 @@ def _duration(seconds: float) -> str:
 def _named(run: Run) -> str:
     """The classes in words."""
     names = run.facts.class_names
-    if classes_from(run):
-        return f"{len(names)} clusters, found by k-means"
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return (", ".join(names[:_NAMED]) or "none") + more
+
+
+def _clusters(run: Run) -> str:
+    """What the network is told, if it is more than a class."""
+    found, names = run.facts.clusters, run.facts.class_names
+    where = "within classes" if names else "of data without labels"
+    return f"told one of {len(found)}, found by k-means {where}" if found else ""

@@ -9,7 +9,7 @@ from denoising_diffusion.diffusion import GaussianDiffusion
 from denoising_diffusion.report.page.chart import Chart, chart
 from denoising_diffusion.report.page.classes import classes_of
 from denoising_diffusion.report.page.rulers import Ruler, rulers
-from denoising_diffusion.run.facts import classes_from, facts
+from denoising_diffusion.run.facts import facts
 from denoising_diffusion.run.folder import Run
 from denoising_diffusion.run.request import has_means
 from denoising_diffusion.run.walked import real_like, shown_nearest, shown_sets, shown_walk, walk_of
@@ -57,7 +57,6 @@ def page_of(run: Run, model: GaussianDiffusion | None, room: int) -> dict[str, A
         "rulers": rulers(scores) if scores else [],
         "loss": _loss(history),
         "classes": classes_of(run.facts.class_names, scores or {}),
-        "classes_how": classes_from(run),
         "config": json.dumps(_without_paths(json.loads(to_json(run.config))), indent=2),
         "commands": _commands(run),
         "walk": None,

@@ -6,7 +6,7 @@
   const labelled = model.names.includes("labels"), guided = labelled && model.config.training.label_dropout > 0;
   const shape = model.inputs[0].slice(1), last = model.alpha.length - 1, own = model.config.sampling;
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  let history = [], label = labelled ? 1 : 0, hole = null, filled = false, running = 0, brush = false;
+  let history = [], label = labelled ? model.class_names.length ? 1 : null : 0, hole = null, filled = false, running = 0, brush = false;
 
   // Each kind of data is drawn in its own way.
   const grid = () => { const columns = Math.ceil(Math.sqrt(model.count)); return [columns, Math.ceil(model.count / columns)]; };
@@ -113,7 +113,7 @@
     const d = shape[0], r = furthest(), side = Math.floor(Math.sqrt(model.count)), x = new Float32Array(model.count * d);
     if (d !== 2 || t === 0) return null;
     for (let i = 0; i < side * side; i++) x.set([((i % side + 0.5) / side * 2 - 1) * r, ((Math.floor(i / side) + 0.5) / side * 2 - 1) * r], 2 * i);
-    const then = Math.max(0, t - 1), e = denoise(x, t, label, +$("guidance").value);
+    const then = Math.max(0, t - 1), e = denoise(x, t, guided && (facts.clusters || []).length ? 0 : label, +$("guidance").value);
     const share = model.sigma[then] / model.sigma[t];
     return Array.from({ length: side * side }, (_, i) => [[x[2 * i], x[2 * i + 1]], [0, 1].map(k => {
       const j = 2 * i + k;
@@ -189,8 +189,8 @@
     $("sampler").append(new Option(name, name, false, name === first));
   }
   const names = [...model.class_names.map((name, i) => [name, i + 1]), ...(guided ? [["none", 0]] : [])];
-  $("classes").hidden = !labelled;
-  if (labelled) for (const [name, number] of names) {
+  $("classes").hidden = !label;
+  if (label) for (const [name, number] of names) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = name;

@@ -23,13 +23,26 @@ const FRESH = {
   ddpm: (now, then) => Math.sqrt(Math.max(now.sigma ** 2 - (now.alpha / then.alpha * then.sigma) ** 2, 0)) * then.sigma / now.sigma,
 };
 
+// The labels of a class, or of none, 0; null is no class, where a network is told clusters of all data. A class is drawn
+// as its clusters in their shares, as `in_proportion` has it.
+function labelsOf(model, label) {
+  const clusters = model.config.facts.clusters || [];
+  if (!clusters.length || label === 0) return new Float64Array(model.count).fill(label);
+  const own = clusters.map(([kind, share], i) => [i + 1, share, kind]).filter(([, , kind]) => label === null || kind === label);
+  const all = own.reduce((sum, [, share]) => sum + share, 0), golden = (Math.sqrt(5) - 1) / 2;
+  return Float64Array.from({ length: model.count }, (_, i) => {
+    let left = (i + 0.5) * golden % 1 * all;
+    return (own.find(([, share]) => (left -= share) < 0) || own[own.length - 1])[0];
+  });
+}
+
 function denoiserOf(model, network) {
   const labelled = model.names.includes("labels"), width = model.inputs[0].slice(1).reduce((a, b) => a * b, 1);
   const columns = model.inputs[0][model.inputs[0].length - 1];
   const limits = model.clip && model.clip.map(v => i => Array.isArray(v) ? v[i % columns] : v);
   const at = (x, t, label) => {
     const given = [x, new Float32Array(model.count).fill(t)];
-    if (labelled) given.push(new Float64Array(model.count).fill(label));
+    if (labelled) given.push(labelsOf(model, label));
     return network(given);
   };
   // Guidance mixes estimates, which are cut to the range of the data afterwards.
