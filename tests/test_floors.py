@@ -190,3 +190,13 @@ def test_the_core_needs_torch_numpy_and_safetensors_alone():
     names = "UNet MLP GaussianDiffusion DiffusionLoss EMA train sample ddim Schedule write_tensors"
     code = "\n".join(f"from denoising_diffusion import {n}" for n in names.split())
     assert not heavy & loaded_after(code)
+
+
+def test_the_mutation_round_names_files_that_are_there():
+    import tomllib
+
+    here = Path(__file__).parent
+    table = tomllib.loads((here / "mutation.toml").read_text())
+    missing = [name for name in table["tests"] if not (ROOT / name).is_file()]
+    tests = {name for names in table["tests"].values() for name in names}
+    assert missing + [name for name in tests if not (here / name).is_file()] == []
