@@ -70,7 +70,7 @@ def facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str
         (
             "sampler",
             f"{s.sampler}, {_many(s.steps or timesteps, 'step')}"
-            + (f", guidance {s.guidance_scale:g}" if names else ""),
+            + (f", guidance {s.guidance_scale:g}" if run.kind.num_labels else ""),
         ),
         ("weights", run.average_name(None)),
         ("epochs", f"{epochs} of {config.training.epochs}"),
