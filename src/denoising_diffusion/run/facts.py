@@ -56,7 +56,7 @@ def facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str
     """What it is, by name, with what its scores were counted from."""
     import torch
 
-    config, s, names = run.config, run.config.sampling, run.facts.class_names
+    config, s = run.config, run.config.sampling
     timesteps = config.schedule.get("timesteps", 100)
     seconds = run.training_seconds
     rows = [
