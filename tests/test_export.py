@@ -200,6 +200,20 @@ def test_what_cannot_be_exported_is_refused(run, arguments, said, capsys, monkey
 
 
 @pytest.mark.slow
+def test_the_pictures_that_end_a_run_are_had_for_papers(run, capsys):
+    assert ddpm("report", run, "--figures", "pdf") == 0
+    files = sorted((run / "figures").iterdir())
+    assert sorted(capsys.readouterr().out.split()) == [str(f) for f in files]
+    assert {f.name for f in files} == {f"{p.stem}.pdf" for p in run.glob("*.png")}
+    before = [f.read_bytes() for f in files]
+    assert all(content.startswith(b"%PDF") for content in before)
+    assert ddpm("report", run, "--figures", "pdf") == 0
+    assert before == [f.read_bytes() for f in files]
+    assert ddpm("report", run, "--figures", "svg", "--out", "x.html") == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_without_the_extra_one_line_names_it(run, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert ddpm("export", run, "--to", "onnx") == 2

@@ -241,8 +241,22 @@ def _report(command: Report) -> None:
     from denoising_diffusion.run.report import report_runs
 
     runs = [Run(path) for path in command.runs]
+    if command.figures is not None:
+        _figures(command, runs)
+        return
     file = report_runs(runs, command.out, device=command.device, overwrite=command.overwrite)
     print(file)
+
+
+def _figures(command: Report, runs: list[Run]) -> None:
+    from denoising_diffusion.run.ending import figures
+
+    if command.out is not None:
+        raise ValueError("--figures and --out exclude each other: figures lie in RUN/figures")
+    for run in runs:
+        model = run.model(None, command.device)
+        for path in figures(run, model, command.figures or ""):
+            print(path)
 
 
 def _export(command: Export) -> None:

@@ -80,6 +80,8 @@ class Report:
     """The run folders."""
     out: Annotated[Path | None, arg(metavar="FILE.html")] = None
     """The file; RUN/report.html without it."""
+    figures: Annotated[Literal["svg", "pdf"] | None, arg(metavar="svg|pdf")] = None
+    """Instead: the pictures that end a run, as drawings for papers in RUN/figures."""
     overwrite: bool = False
     """Replace a file that exists."""
     threads: Annotated[int | None, arg(metavar="N")] = None

@@ -1,14 +1,14 @@
 """The pictures of a run: small ones while it trains, and those that end it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from denoising_diffusion import tables
+from denoising_diffusion import distributed, tables
 from denoising_diffusion.config import Sampling
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.files import write
+from denoising_diffusion.files import digest_of, write
 from denoising_diffusion.report import Drawing, encoded, plot_history
 from denoising_diffusion.run.animate import walked
 from denoising_diffusion.run.artefacts import Origin
@@ -65,21 +65,43 @@ def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
 def draw_pictures(run: Run, model: GaussianDiffusion) -> None:
     """Draw the pictures that end a run; that of the samples comes last."""
     of = _pictures_origin(run, model)
+    for name, picture in _made(run, model).items():
+        put: Callable[..., None] = put_frames if isinstance(picture, list) else put_picture
+        put(run, run.path / name, picture, of, Path(name).stem)
+
+
+def figures(run: Run, model: GaussianDiffusion, format: str) -> list[Path]:
+    """Write the pictures that end a run, but for animations, as .svg or .pdf into RUN/figures.
+
+    Raises:
+        ValueError: the data is not there, or another command writes into the run.
+    """
+    of = {**_pictures_origin(run, model), "history": digest_of(repr(run.history.read()).encode())}
+    made = {
+        (run.path / "figures" / name).with_suffix(f".{format}"): picture
+        for name, picture in _made(run, model).items()
+        if isinstance(picture, Drawing)
+    }
+    with distributed.alone(run.path):
+        for path, picture in made.items():
+            put_picture(run, path, picture, of, path.stem)
+    return list(made)
+
+
+def _made(run: Run, model: GaussianDiffusion) -> "dict[str, Drawing | list[Image]]":
+    """The pictures by name, that of the samples last."""
     run.kind.show_behind(run.data)
     wish = small(run, preview=False)
     given = shown_inputs(run, wish.num or 0)
     steps = list(walked(run, model, wish, given))
     names = names_of(run, wish, given)
-    made: Mapping[str, Drawing | list[Image]] = {
+    return {
         "history.png": plot_history.drawing(run.history.read(), _held_out(run), of=_loss(run)),
         "reverse.gif": run.kind.frames(steps, names, "state"),
         "estimate.gif": run.kind.frames(steps, names, "estimate"),
         **run.kind.run_pictures(model, run.data, steps),
         _LAST: picture_of(run, wish, steps[-1].x, given),
     }
-    for name, picture in made.items():
-        put: Callable[..., None] = put_frames if isinstance(picture, list) else put_picture
-        put(run, run.path / name, picture, of, Path(name).stem)
 
 
 def _loss(run: Run) -> str:

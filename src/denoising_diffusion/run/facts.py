@@ -56,7 +56,7 @@ def facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str
     """What it is, by name, with what its scores were counted from."""
     import torch
 
-    config, s, names = run.config, run.config.sampling, run.facts.class_names
+    config, s = run.config, run.config.sampling
     timesteps = config.schedule.get("timesteps", 100)
     seconds = run.training_seconds
     rows = [
@@ -70,7 +70,7 @@ def facts(run: Run, epochs: int, scores: dict[str, Any] | None) -> list[dict[str
         (
             "sampler",
             f"{s.sampler}, {_many(s.steps or timesteps, 'step')}"
-            + (f", guidance {s.guidance_scale:g}" if names else ""),
+            + (f", guidance {s.guidance_scale:g}" if run.kind.num_labels else ""),
         ),
         ("weights", run.average_name(None)),
         ("epochs", f"{epochs} of {config.training.epochs}"),

@@ -36,7 +36,8 @@ _ENLARGED = (
     "before it was made small; none was trained on, and none was chosen."
 )
 _GUIDED = (
-    " Guidance says how strongly samples are pushed towards their class: 0 ignores it, 1 is as "
+    " Guidance says how strongly samples are pushed towards what the network "
+    "is told, a class or a cluster of the data: 0 ignores it, 1 is as "
     "the model learned, and more is clearer and less varied."
 )
 

@@ -80,6 +80,9 @@
     g.restore();
     g.strokeStyle = colour("--line");
     g.strokeRect(pad, 0, canvas.width - pad, canvas.height - pad);
+    g.beginPath();
+    g.rect(pad, 0, canvas.width - pad, canvas.height - pad);
+    g.clip();
     if (field) {
       g.strokeStyle = colour("--soft");
       g.lineWidth = ratio;

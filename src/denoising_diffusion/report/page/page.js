@@ -20,10 +20,12 @@
     const gap = Math.max(1, Math.round(GAP * ratio)), wide = Math.floor(widthOf(canvas) * ratio);
     const most = Math.ceil((o.most || 64) * ratio / w);
     const scale = Math.max(1, Math.min(most, Math.floor((wide - gap * (columns - 1)) / (columns * w))));
-    const head = o.heads ? Math.round(18 * ratio) : 0, under = o.under ? Math.round(18 * ratio) : 0;
-    const stepX = w * scale + gap, stepY = h * scale + gap + under;
+    const head = o.heads ? Math.round(18 * ratio) : 0, under = Math.round(26 * ratio);
+    const stepX = w * scale + gap, told = (line) => o.under && o.under.slice(line * columns, (line + 1) * columns).some(Boolean);
+    const tops = [head];
+    for (let line = 0; line < lines; line++) tops.push(tops[line] + h * scale + gap + (told(line) ? under : 0));
     canvas.width = columns * stepX - gap;
-    canvas.height = head + lines * stepY - gap;
+    canvas.height = tops[lines] - gap;
     canvas.style.width = canvas.width / ratio + "px";
     const g = canvas.getContext("2d");
     g.imageSmoothingEnabled = false;
@@ -35,8 +37,11 @@
     const cut = (t) => { let n = t.length; while (n && !fits([kept(t, n)])) n--; return kept(t, n); };
     if (o.heads) o.heads.forEach((t, k) => g.fillText(cut(t), k * stepX + w * scale / 2, head - 6 * ratio));
     o.order.forEach((source, k) => {
-      const x = (k % columns) * stepX, y = head + Math.floor(k / columns) * stepY;
+      const x = (k % columns) * stepX, y = tops[Math.floor(k / columns)];
       const [r, c] = Array.isArray(source) ? source : [row, source];
+      g.fillStyle = colour("--line");  // between tiles, which may be as dark as the page
+      g.fillRect(x - gap, y - gap, w * scale + 2 * gap, h * scale + 2 * gap);
+      g.fillStyle = colour("--soft");
       g.drawImage(image, c * w, r * h, w, h, x, y, w * scale, h * scale);
       if (o.under && o.under[k] && fits(o.under)) g.fillText(o.under[k], x + w * scale / 2, y + h * scale + 14 * ratio);
     });
