@@ -61,8 +61,6 @@ def test_classes_are_cut_into_clusters_of_their_own():
     assert facts_of(data).clusters == ()
     assert facts_of(found).clusters == found.clusters
     assert found.without_labels().clusters == ()
-    # D'Hondt: 70 and 30 rows share seven clusters as five and two.
-    assert [k for k, _ in clustered(data, 7).clusters] == [1] * 5 + [2] * 2
 
 
 def kind_of(clusters, names=()):
@@ -95,36 +93,44 @@ def test_a_class_is_drawn_as_its_clusters_in_their_shares():
         free.label_rows(("1",), 3)
 
 
-@pytest.mark.parametrize(
-    ("clusters", "message"),
-    [
-        (1, "data.clusters must lie in 2..1000, got 1"),
-        (1001, "data.clusters must lie in 2..1000, got 1001"),
-        (101, "as many clusters as rows that differ, 100, got 101"),
-    ],
-)
-def test_too_few_or_too_many_are_refused(clusters, message):
-    x, _ = heaps()
-    with pytest.raises(ValueError, match=message):
-        clustered(in_memory("heaps", "points", (x,), (x,)), clusters)
-    with pytest.raises(TypeError, match=r"data\.clusters"):
-        clustered(in_memory("heaps", "points", (x,), (x,)), "many")
+def test_the_larger_a_class_the_more_clusters_and_none_of_a_few_rows():
+    x = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0))
+    own = (torch.arange(1000) >= 700).long()
+    data = in_memory("two", "points", (x, own), (x, own), class_names=("a", "b"))
+    # D'Hondt: 700 and 300 rows share seven clusters as five and two.
+    assert [k for k, _ in clustered(data, 7).clusters] == [1] * 5 + [2] * 2
+    assert [k for k, _ in clustered(data, 1000).clusters] == [1] * 35 + [2] * 15
+    three = torch.arange(1000) % 3
+    data = in_memory("few", "points", (x, three), (x, three), class_names=("a", "b", "c"))
+    assert clustered(data, 2).clusters == ((1, 0.334), (2, 0.333), (3, 0.333))
 
 
 def test_rows_that_are_equal_are_one_place():
-    x = torch.repeat_interleave(PLACES, 9, 0)
+    x = torch.repeat_interleave(PLACES, 50, 0)
     data = in_memory("equal", "points", (x,), (x,))
-    assert clustered(data, 4).clusters == ((0, 0.25),) * 4
-    with pytest.raises(ValueError, match=r"rows that differ, 4, got 5"):
-        clustered(data, 5)
-    classes = torch.arange(36) // 18
-    data = in_memory("equal", "points", (x, classes), (x, classes), class_names=("a", "b"))
-    with pytest.raises(ValueError, match=r"rows that differ, 2 of class 1, got 3"):
-        clustered(data, 5)
-    three = torch.arange(36) % 3
-    data = in_memory("equal", "points", (x, three), (x, three), class_names=("a", "b", "c"))
-    with pytest.raises(ValueError, match=r"at least the number of classes, 3, got 2"):
-        clustered(data, 2)
+    for clusters in (4, 10):
+        assert clustered(data, clusters).clusters == ((0, 0.25),) * 4
+    one = in_memory("one", "points", (x[:1],), (x[:1],))
+    assert clustered(one, 2).clusters == ((0, 1.0),)
+
+
+def test_a_class_that_training_has_not_is_told_as_none():
+    x, _ = heaps()
+    first, other = torch.zeros(100, dtype=torch.int64), torch.ones(100, dtype=torch.int64)
+    data = in_memory("lost", "points", (x, first), (x, other), class_names=("a", "b"))
+    found = clustered(data, 3)
+    assert whole(found.validation)[1].tolist() == [0] * 100
+    kind = kind_of(found.clusters, ("a", "b"))
+    assert kind.label_rows(("b",), 3).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("clusters", [1, 1001])
+def test_too_few_or_too_many_are_refused(clusters):
+    x, _ = heaps()
+    with pytest.raises(ValueError, match=rf"data.clusters must lie in 2..1000, got {clusters}"):
+        clustered(in_memory("heaps", "points", (x,), (x,)), clusters)
+    with pytest.raises(TypeError, match=r"data\.clusters"):
+        clustered(in_memory("heaps", "points", (x,), (x,)), "many")
 
 
 @pytest.mark.parametrize("shares", [(0.4, 0.3, 0.2, 0.1), (0.5, 0.0, 0.5), (1.0,), (1e-3, 0.999)])

@@ -1,7 +1,6 @@
 """Clusters of the data, which a network is told in the place of classes, or within them."""
 
 import functools
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +14,8 @@ from denoising_diffusion.data.rows import Dataset, Rows, blocks, first
 
 MOST_ROWS = 60_000
 """Of the training data, that the centres are found from."""
+_ROWS = 20
+"""That a cluster has on average, at least: fewer are rather learned one by one."""
 _DIRECTIONS = 50
 """Principal directions in which distances are measured, where a row has more values."""
 
@@ -32,18 +33,19 @@ def clustered(data: Dataset, clusters: int) -> Dataset:
 
     Args:
         data: of any kind.
-        clusters: how many, in 2..1,000 and at least one for each class.
+        clusters: how many, in 2..1,000. Every class has one at least, and at most one for each 20
+            rows and for each row that differs, so that there may be fewer.
 
     Raises:
-        TypeError: no integer.
-        ValueError: too few or too many clusters, or more of a class than it has rows that differ.
+        TypeError, ValueError: no integer in 2..1,000.
     """
     integer("data.clusters", clusters, 2, MOST_CLASSES)
     x, *labels = first(data.train, MOST_ROWS)
     classes = labels[0] if labels else torch.zeros(len(x), dtype=torch.int64)
     nearest = _nearest(x, classes, clusters)
     train = _Clustered.of(data.train, nearest)
-    shares = train.labels.bincount(minlength=clusters + 1).double()[1:] / len(train)
+    count = len(nearest.classes) + 1
+    shares = train.labels.bincount(minlength=count).double()[1:] / len(train)
     return replace(
         data,
         train=train,
@@ -65,14 +67,13 @@ def _nearest(x: Tensor, classes: Tensor, clusters: int) -> "_Nearest":
         shift, turn = found.mean_, found.components_.T
     places = (seen - shift) @ turn
     own, counts = (v.tolist() for v in classes.unique(return_counts=True))
-    sizes = _allotted(counts, clusters)
     centres = [
-        _centres(places[(classes == k).numpy()], size, f" of class {k}" if k else "")
-        for k, size in zip(own, sizes, strict=True)
+        _centres(places[(classes == k).numpy()], size)
+        for k, size in zip(own, _allotted(counts, clusters), strict=True)
     ]
     return _Nearest(
         torch.from_numpy(np.concatenate(centres)),
-        torch.tensor(own).repeat_interleave(torch.tensor(sizes)),
+        torch.tensor(own).repeat_interleave(torch.tensor([len(c) for c in centres])),
         torch.from_numpy(turn),
         shift,
     )
@@ -80,10 +81,6 @@ def _nearest(x: Tensor, classes: Tensor, clusters: int) -> "_Nearest":
 
 def _allotted(counts: list[int], clusters: int) -> list[int]:
     """How many clusters each class has: one, and the others by the rule of D'Hondt."""
-    if clusters < len(counts):
-        raise ValueError(
-            f"data.clusters must be at least the number of classes, {len(counts)}, got {clusters}"
-        )
     sizes = [1] * len(counts)
     for _ in range(clusters - len(counts)):
         best = max(range(len(counts)), key=lambda i: counts[i] / (sizes[i] + 1))
@@ -91,23 +88,15 @@ def _allotted(counts: list[int], clusters: int) -> list[int]:
     return sizes
 
 
-def _centres(places: np.ndarray, count: int, of: str) -> np.ndarray:
-    """The centres of so many clusters, the largest first."""
+def _centres(places: np.ndarray, most: int) -> np.ndarray:
+    """The centres of so many clusters, or as many as the rows are good for, the largest first."""
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
 
-    if count <= len(places):
-        options: Any = {"n_init": 1, "random_state": 0}
-        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-            found: Any = KMeans(count, **options).fit(places)
-        sizes = np.bincount(found.labels_, minlength=count)
-        if sizes.all():
-            return found.cluster_centers_[np.argsort(-sizes, kind="stable")]
-    differ = len(np.unique(places, axis=0))
-    raise ValueError(
-        f"data.clusters must leave at most as many clusters as rows that differ, {differ:,}{of}, "
-        f"got {count:,}"
-    )
+    count = min(most, max(1, len(places) // _ROWS), len(np.unique(places, axis=0)))
+    options: Any = {"n_init": 1, "random_state": 0}
+    found: Any = KMeans(count, **options).fit(places)
+    sizes = np.bincount(found.labels_, minlength=count)
+    return found.cluster_centers_[np.argsort(-sizes, kind="stable")]
 
 
 def _flat(x: Tensor) -> np.ndarray:
