@@ -217,3 +217,16 @@ def test_a_run_that_never_hid_labels_or_pictures_refuses_what_needs_it(here, cap
     options = ["--label", "3", "--guidance-scale", 2]
     assert ddpm("sample", "seen", "--from", "pictures/00.png", *options) == 2
     assert "trained with label_dropout 0" in capsys.readouterr().err
+
+
+def test_of_few_pictures_as_many_are_shown_as_were_held_out(here):
+    files = here / "few"
+    files.mkdir()
+    for i in range(20):
+        Image.new("L", (8, 8), 12 * i).save(files / f"{i:02d}.png")
+    options = ["--config", "small.json", "--device", "cpu", "--size", 8, "--super-resolution", 2]
+    train = ["train", "folder", "--data", "few", *options, "--training.batch-size", 8]
+    assert ddpm(*train, "--out", "shown") == 0
+    run = Run(here / "shown")
+    assert run.artefacts.origin(run.path / "samples.png")["request"]["num"] == 2 * 4
+    assert run.evaluated and run.report_file.exists()

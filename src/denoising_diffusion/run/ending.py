@@ -39,8 +39,7 @@ def small(run: Run, *, preview: bool) -> Sampling:
 def preview(run: Run, model: GaussianDiffusion, epoch: int) -> None:
     """A picture of a few samples while training goes on."""
     run.kind.show_behind(run.data)
-    wish = small(run, preview=True)
-    given = shown_inputs(run, wish.num or 0)
+    wish, given = shown_inputs(run, small(run, preview=True))
     picture = picture_of(run, wish, draw(run, model, wish, given), given)
     notes = notes_of(run, {"epoch": epoch, "request": asdict(wish)})
     write(run.samples / f"epoch-{epoch:04d}.png", encoded(picture, ".png", notes))
@@ -57,8 +56,7 @@ def pictures(run: Run, model: GaussianDiffusion) -> list[Path] | None:
 
 
 def _pictures_origin(run: Run, model: GaussianDiffusion) -> Origin:
-    wish = small(run, preview=False)
-    given = shown_inputs(run, wish.num or 0)
+    wish, given = shown_inputs(run, small(run, preview=False))
     return {**origin(run, model, wish, given), "picture": "run"}
 
 
@@ -91,8 +89,7 @@ def figures(run: Run, model: GaussianDiffusion, format: str) -> list[Path]:
 def _made(run: Run, model: GaussianDiffusion) -> "dict[str, Drawing | list[Image]]":
     """The pictures by name, that of the samples last."""
     run.kind.show_behind(run.data)
-    wish = small(run, preview=False)
-    given = shown_inputs(run, wish.num or 0)
+    wish, given = shown_inputs(run, small(run, preview=False))
     steps = list(walked(run, model, wish, given))
     names = names_of(run, wish, given)
     return {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -117,9 +117,15 @@ def held_out(run: Run, data: Dataset, num: int, per_input: int) -> Inputs | None
     return of_pictures(kind, pooled(truth, kind.factor), per_input, truth=truth)
 
 
-def shown_inputs(run: Run, num: int) -> Inputs | None:
-    """The `held_out` pictures of which a run shows this number of samples."""
-    return None if run.config.factor is None else held_out(run, run.data, num, SHOWN)
+def shown_inputs(run: Run, wish: Sampling) -> tuple[Sampling, Inputs | None]:
+    """A request for samples to show, and the `held_out` pictures that they are drawn from.
+
+    Where fewer pictures were held out, the request is for as many samples as there are of them.
+    """
+    if run.config.factor is None:
+        return wish, None
+    found = held_out(run, run.data, wish.num or 0, SHOWN)
+    return (wish, None) if found is None else (replace(wish, num=found.num), found)
 
 
 def scored_inputs(run: Run, data: Dataset, num: int) -> Inputs | None:

@@ -18,7 +18,7 @@ from denoising_diffusion.report import thin
 from denoising_diffusion.report.page.values import packed, sheet
 from denoising_diffusion.run.animate import walked
 from denoising_diffusion.run.folder import Run
-from denoising_diffusion.run.inputs import Inputs, held_out
+from denoising_diffusion.run.inputs import Inputs, shown_inputs
 from denoising_diffusion.run.request import completed, has_means, names_of
 from denoising_diffusion.samplers import Step
 from denoising_diffusion.sampling import denoiser
@@ -85,8 +85,7 @@ def walk_of(run: Run, model: GaussianDiffusion) -> Walk:
     Raises:
         ValueError: of a super-resolution run whose data is not there.
     """
-    wish = wish_of(run)
-    inputs = None if run.config.factor is None else held_out(run, run.data, wish.num or 0, SHOWN)
+    wish, inputs = shown_inputs(run, wish_of(run))
     scales, shown = scales_of(run), set(thin((wish.steps or 0) + 1, TIMES))
 
     def steps(scale: float) -> list[Step]:
