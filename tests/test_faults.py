@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from denoising_diffusion.files import read_tensors, write_tensors
+from denoising_diffusion.locks import locked
 from denoising_diffusion.run import Run, load
+from denoising_diffusion.run.place import check_folder
 from test_idx import small_set
 from test_runs import ddpm
 
@@ -83,9 +85,9 @@ def test_a_choice_may_have_options(tmp_path):
         (["sample", "one", "--num", "1" + "0" * 30], "num must be at most 1000000000"),
         (["sample", "one", "--seed", str(2**63)], "seed must lie in 0..9223372036854775807"),
         (["sample", "one", "--device", "cuda"], "device cuda is not available here"),
-        (["sample", "one", "--threads", "0"], "--threads must be at least 1, got 0"),
+        (["sample", "one", "--threads", "0"], "--threads must lie in 1..1024, got 0"),
         (["sample", "one", "--grid", "label×guidance"], "this run has points"),
-        (["evaluate", "one", "--threads", "0"], "--threads must be at least 1, got 0"),
+        (["evaluate", "one", "--threads", "0"], "--threads must lie in 1..1024, got 0"),
         (["sample"], "RUN"),
     ],
 )
@@ -174,6 +176,29 @@ def test_info_tells_score_sampler_size_and_time(workplace):
     text = ddpm("info", "one", cwd=workplace).stdout
     for word in ("mean distance", "ddpm, 5 steps", "parameters", "size on disk", "training time"):
         assert word in text
+
+
+def test_the_folder_in_which_one_stands_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Run(".").path == Run("samples/..").path == tmp_path.resolve()
+    refused = pytest.raises(ValueError, match="/ cannot be written: it is no file or folder of its")
+    with refused, locked("/"):
+        pass
+
+
+def test_what_a_run_needs_is_not_moved_aside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run(tmp_path / "run")
+    (run.path / "data").mkdir(parents=True)
+    for name in ("data.path", "training.init"):
+        for place in (run.path, run.path / "data"):
+            with pytest.raises(ValueError, match=f"move .*run aside, and with it {name}, .*run"):
+                check_folder(run, True, {name: str(place)})
+    check_folder(run, True, {"data.path": str(tmp_path / "runner"), "training.init": None})
+    monkeypatch.chdir(run.path / "data")
+    with pytest.raises(ValueError, match="with it the working folder, .*data; take another --out"):
+        check_folder(Run(".."), True, {})
+    check_folder(Run("."), True, {})  # nothing is moved
 
 
 def test_few_distinct_pictures_are_scored_with_what_is_defined(tmp_path):

@@ -1,11 +1,14 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from denoising_diffusion import files
+from denoising_diffusion.recipes import recipe
+from denoising_diffusion.strict_json import to_json
 
 
 def test_equal_content_is_equal_bytes_whatever_the_order(tmp_path):
@@ -32,6 +35,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         files.write(tmp_path / "a", b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_name_of_any_bytes_stands_in_json(tmp_path):
+    value = {"path": os.fsdecode(b"/r\xe9sum\xe9/\xff.csv"), "é": "日"}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    assert "日" in (tmp_path / "a.json").read_text("utf-8")
+    config = replace(recipe("spiral"), data={"name": "spiral", "path": value["path"]})
+    assert json.loads(to_json(config).encode())["data"]["path"] == value["path"]
 
 
 def test_files_are_readable_as_the_umask_says(tmp_path):

@@ -251,6 +251,10 @@ def test_names_of_any_bytes(tmp_path):
         (lambda p: (p.mkdir(), (p / "a.png").write_text("x")), r"can be read: a.png \(no picture"),
         (lambda p: fill(p, 3), "holds 3 pictures that can be read, at least 10"),
         (lambda p: (fill(p / "none", 9), fill(p / "b", 9)), "'none', the name of the absent"),
+        (
+            lambda p: (fill(p / "test" / "a", 9), fill(p / "Train" / "a", 9)),
+            "its sub-folders Train, test are parts of a data set, .* take one of them, .*/test",
+        ),
         (lambda p: os.symlink(p, p), "no folder of pictures"),
     ],
 )

@@ -134,6 +134,8 @@ def test_without_a_header_nothing_is_dropped(tmp_path):
         ("# one, two, three\n" + text(), ("x", "y")),
         ("a,b\n" + text() + "# the end\n", ("a", "b")),
         ("a,b\n" + text() + "\x1a", ("a", "b")),
+        ("sep=;\r\na;b\r\n" + text(delimiter=";", end="\r\n"), ("a", "b")),  # for Excel
+        ('"SEP=\t"\n' + text(delimiter="\t"), ("x", "y")),
     ],
 )
 def test_headers_quotes_comments_and_blanks(tmp_path, content, columns):

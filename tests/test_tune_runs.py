@@ -28,6 +28,7 @@ def refused(*arguments, cwd):
 def test_refusals(home):
     assert "without chance" in refused("tune", "run", "--sampler", "ddpm", "--steps", "5", cwd=home)
     assert "num must" in refused("tune", "run", "--sampler", "ddim", "--num", "300", cwd=home)
+    assert "takes no times, got 'karras'" in refused("tune", "run", "--times", "karras", cwd=home)
     command = ["train", "spiral", "--sampling.times", "tuned", "--dry-run"]
     assert "ddpm tune RUN" in refused(*command, cwd=home)
     assert not (home / "run" / "grids").exists()

@@ -95,6 +95,13 @@ CASES = [
     ),
     *(["train", recipe] for recipe in ("digitz", "", "run", "points")),
     ["train", "numbers-unet", "--data", "mine", "--training.averages=power-9"],
+    ["sample", "run", "--raw-weights", "--average=ema"],
+    ["sample", "run", "--label=1", "--label", "2"],
+    ["sample", "run", "--threads=100000"],
+    ["sample", "run", "--out", ""],
+    ["sample", "run", "--between", "", "1"],
+    ["train", "numbers-unet", "--data=", "--data=mine"],
+    ["info", "a name\nof two lines\x1b[31m"],
     *([c] for c in ("info", "sample", "evaluate", "resume", "report")),
     *([c, "run", "extra"] for c in ("info", "sample", "evaluate", "resume")),
 ]

@@ -138,7 +138,7 @@ def write_json(path: str | Path, value: object) -> None:
 
 def as_json(value: object) -> bytes:
     """A value as indented JSON."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    return strict_json.utf8(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

@@ -25,6 +25,8 @@ def locked(path: str | Path, wait: float = 0.0) -> Generator[None]:
     from filelock import FileLock, Timeout
 
     path = Path(os.path.abspath(path))
+    if not path.name:
+        raise ValueError(f"{path} cannot be written: it is no file or folder of its own")
     beside = os.access(path.parent, os.W_OK)
     file = path.with_name(f".{path.name}.lock") if beside else path / ".lock"
     lock = FileLock(file, timeout=wait)

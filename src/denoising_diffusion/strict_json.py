@@ -12,7 +12,13 @@ T = TypeVar("T")
 
 def to_json(config: object) -> str:
     """A dataclass as JSON, indented, in the order of its fields."""
-    return json.dumps(dataclasses.asdict(cast(Any, config)), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(dataclasses.asdict(cast(Any, config)), indent=2, ensure_ascii=False)
+    return utf8(text).decode() + "\n"
+
+
+def utf8(text: str) -> bytes:
+    """JSON in UTF-8; bytes of a file's name that are none are escaped, as JSON does it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def integer_of(text: str) -> int:

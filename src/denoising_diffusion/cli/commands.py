@@ -45,7 +45,7 @@ def run(command: object) -> None:
     if threads is not None:
         import torch
 
-        torch.set_num_threads(integer("--threads", threads, 1))
+        torch.set_num_threads(integer("--threads", threads, 1, 1024))
     match command:
         case Demo():
             demo(command)
@@ -147,8 +147,8 @@ def _distill(command: Distill) -> None:
     from denoising_diffusion.run.distill import distilled
     from denoising_diffusion.run.train import train_run
 
-    out = command.out or command.run.with_name(f"{command.run.name}-distilled")
-    names = ("steps", "guidance_scale", "epochs", "seed")
+    source, names = Run(command.run).path, ("steps", "guidance_scale", "epochs", "seed")
+    out = command.out or source.with_name(f"{source.name}-distilled")
     result = train_run(
         distilled(command.run, **{name: getattr(command, name) for name in names}),
         out,

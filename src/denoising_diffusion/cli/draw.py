@@ -39,6 +39,7 @@ def _drawn(run: Run, command: Sample, source: "Source", device: str) -> "Drawn":
 
     wish, problem = command.sampling, command.problem
     out = None if command.out is None else Path(command.out)
+    _check_outputs(command, out)
     plain = problem == Problem()
     enlarging = source != Source() or run.config.factor is not None
     if command.fast and command.then is not None:
@@ -66,3 +67,13 @@ def _drawn(run: Run, command: Sample, source: "Source", device: str) -> "Drawn":
     if plain:
         return sample_from(run, wish, outputs, source, device=device)
     return restore_run(run, wish, problem, outputs, device=device)
+
+
+def _check_outputs(command: Sample, out: Path | None) -> None:
+    """Refuse to write what is read, even where files may be replaced."""
+    p = command.problem
+    read = (command.source, p.inpaint, p.mask, p.restore, *(command.between or ()))
+    places = {os.path.realpath(path) for path in read if path is not None}
+    for path in (out, command.gif):
+        if path is not None and os.path.realpath(path) in places:
+            raise ValueError(f"{path} is read by this command: it cannot be written too")

@@ -31,6 +31,7 @@ def parse(arguments: list[str]) -> Any:
         ValueError: a value beyond its limits, an unknown recipe, or a file that cannot be read.
     """
     name, rest = (arguments or [""])[0], arguments[1:]
+    _check_given(name, rest)
     if name == "train":
         return _parse_train(rest)
     if name in COMMANDS:
@@ -41,6 +42,17 @@ def parse(arguments: list[str]) -> Any:
     for kind in every:
         union = union | kind
     return tyro.cli(union, prog="ddpm", description=_ABOUT, args=arguments)
+
+
+def _check_given(name: str, rest: list[str]) -> None:
+    """Refuse what a variable without a value leaves, and lists of which one would be lost."""
+    for before, argument in zip([f"ddpm {name}", *rest], rest, strict=False):
+        option, equals, value = argument.partition("=")
+        if argument == "" or (option.startswith("--") and equals and not value):
+            raise ValueError(f"a value must stand behind {option or before}, got ''")
+    for option in ("--label", "--scores"):
+        if sum(argument.partition("=")[0] == option for argument in rest) > 1:
+            raise ValueError(f"{option} is given twice; write all its names after one {option}")
 
 
 @dataclass(frozen=True)
@@ -70,12 +82,13 @@ def _is_value(before: list[str]) -> bool:
 
 def _value(arguments: list[str], option: str) -> Path | None:
     """What is given for an option, looked up before the arguments are parsed."""
-    for i, argument in enumerate(arguments):
+    found = None
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
         if argument.startswith(f"{option}="):
-            return Path(argument.partition("=")[2])
-        if argument == option and i + 1 < len(arguments):
-            return Path(arguments[i + 1])
-    return None
+            found = argument.partition("=")[2]
+        elif argument == option:
+            found = following
+    return None if found is None else Path(found)
 
 
 def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
@@ -85,6 +98,9 @@ def _with_defaults_of_run(command: Any, name: str, rest: list[str]) -> Any:
     for option, value in zip(rest, [*rest[1:], "--"], strict=True):
         if option == "--label" and value.startswith("--"):
             raise ValueError("--label takes one name or more, got none")
+    average = command.sampling.average
+    if not isinstance(command, Tune) and command.raw_weights and average not in (None, "raw"):
+        raise ValueError(f"--raw-weights is --average raw: it takes no --average {average}")
     run = Run(command.source if isinstance(command, Evaluate) else command.run)
     if run.exists:
         own = replace(run.config.sampling, num=None)

@@ -1,6 +1,7 @@
 """A folder of pictures of the user's."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from denoising_diffusion.data.rows import Dataset, Rows
 from denoising_diffusion.data.split import split_classes, split_validation
 
 MIN_PICTURES = 10
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 _FEW = 1000
 """Fewer pictures than these a network of the usual size learns by heart."""
 
@@ -45,7 +47,7 @@ def folder(
 
     Raises:
         TypeError, ValueError: no path, another option beyond its limits, or a folder with fewer
-            than 10 pictures that can be read.
+            than 10 pictures that can be read, or whose sub-folders are `train`, `test` and so on.
     """
     if path is None:
         raise ValueError("the data set 'folder' needs the path of a folder of pictures, got None")
@@ -55,6 +57,7 @@ def folder(
     one_of("fit", fit, ("crop", "pad"))
     wish = Wish(size, fit, _colour("background", background))
     listing = list_pictures(as_path(path))
+    _check_classes(path, listing.cells or ())
     found = decoded(listing, wish)
     if (count := len(found.pixels)) < MIN_PICTURES:
         raise ValueError(
@@ -105,6 +108,16 @@ class Pictures(Rows):
         pixels = torch.from_numpy(self.pixels[order.numpy()])[back.argsort()]
         x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         return (x,) if self.labels is None else (x, self.labels[numbers])
+
+
+def _check_classes(path: str, cells: Sequence[str]) -> None:
+    """Refuse sub-folders that are called as parts of a data set are, not as classes."""
+    names = list(dict.fromkeys(cells))
+    if names and _SPLITS.issuperset(name.lower() for name in names):
+        raise ValueError(
+            f"{path}: its sub-folders {', '.join(names)} are parts of a data set, not classes; "
+            f"take one of them, such as {path}/{names[-1]}"
+        )
 
 
 def _colour(name: str, value: str) -> str:

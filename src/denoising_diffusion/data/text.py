@@ -17,6 +17,8 @@ _MARKS = (  # the longer ones first: UTF-32's begins with UTF-16's
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_TOLD = re.compile(r'"?sep=.?"?(?=\r|\n)', re.IGNORECASE)
+"""A first line that tells Excel the delimiter, which is found without it."""
 _SAMPLE_LINES, _SAMPLE_LENGTH = 50, 1 << 18
 """How much of a file the style is told from."""
 
@@ -66,6 +68,8 @@ def decoded(raw: bytes, path: Path) -> tuple[str, str | None]:
         text = "\0"
     # Some programs end a file with the mark that ended files in CP/M.
     text = text.removesuffix("\x1a")
+    if told := _TOLD.match(text):
+        text = text[told.end() :]
     if found := _CONTROL.search(text):
         what = "a zip archive, such as .xlsx" if raw[:4] == b"PK\3\4" else "no text"
         line = text.count("\n", 0, found.start()) + 1

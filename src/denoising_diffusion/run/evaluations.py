@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from denoising_diffusion import __version__, files, locks
+from denoising_diffusion import __version__, files, locks, strict_json
 
 _MOST = 2**28
 _SCORE = {"key", "title", "value", "interval", "beside", "form"}
@@ -49,7 +49,7 @@ class Evaluations:
         """
         value = {"version": __version__, "from": origin, "note": note, "scores": scores}
         plain = json.loads(json.dumps(value, default=dict), parse_constant=lambda _: None)
-        line = json.dumps(plain, ensure_ascii=False).encode()
+        line = strict_json.utf8(json.dumps(plain, ensure_ascii=False))
         with locks.locked(self.file, wait=60):
             there = self._content()
             if line in there.split(b"\n"):

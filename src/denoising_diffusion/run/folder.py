@@ -1,6 +1,7 @@
 """Run: a folder that explains itself, and one object. Its description needs no torch."""
 
 import json
+import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +47,9 @@ class Run:
 
     @checked
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        path = Path(path)
+        # "." has no name, beside which others could be found.
+        self.path = Path(os.path.realpath(path)) if path.name in ("", "..") else path
         self.config_file = self.path / "config.json"
         self.history = History(self.path / "history.jsonl")
         self.checkpoint_file = self.path / "checkpoint.safetensors"

@@ -31,7 +31,7 @@ def write_report(run: Run, model: GaussianDiffusion | None) -> Path:
     of = _origin(run, model)
     if not run.artefacts.current(run.report_file, of):
         text = _page([run], [model])
-        run.artefacts.put(run.report_file, text.encode(), of)
+        run.artefacts.put(run.report_file, _encoded(text), of)
     return run.report_file
 
 
@@ -70,9 +70,10 @@ def report_runs(
     with distributed.alone(out):
         if first.artefacts.current(out, of):
             return out
-        if out.exists() and not overwrite and first.artefacts.origin(out) is None:
+        page = {"page", "runs"} & (first.artefacts.origin(out) or {}).keys()
+        if out.exists() and not overwrite and not page:
             raise FileExistsError(f"{out} exists; --overwrite replaces it")
-        first.artefacts.put(out, _page(runs, models).encode(), of)
+        first.artefacts.put(out, _encoded(_page(runs, models)), of)
     return out
 
 
@@ -93,6 +94,10 @@ def _origin(run: Run, model: GaussianDiffusion | None) -> Origin:
         "page": assets_digest(),
         "version": __version__,
     }
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # a run may be called by any bytes
 
 
 def _page(runs: Sequence[Run], models: Sequence[GaussianDiffusion | None]) -> str:

@@ -84,7 +84,8 @@ def train_run(
         with distributed.processes(place.type):
             data = load_data(config.data)
             batch_parts(config.training.batch_size, config.training.accumulate)
-            check_folder(run, overwrite)
+            needed = {"data.path": config.data.get("path"), "training.init": config.training.init}
+            check_folder(run, overwrite, needed)
             # What could not come to its end fails here, before anything is written.
             ready = preflight(config, data, run.path, place, evaluate=evaluate)
             config, model = ready.config, ready.model

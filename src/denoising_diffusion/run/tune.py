@@ -34,9 +34,12 @@ def tune(run: Run, wish: Sampling, device: str) -> Tuned:
         device: where the network runs.
 
     Raises:
-        ValueError: as `completed`; a sampler with chance, or more steps than the reference has.
+        ValueError: as `completed`; times, a sampler with chance, or more steps than the
+            reference has.
     """
     check_means(run, "ddpm tune")
+    if wish.times not in ("uniform", TUNED, run.config.sampling.times):
+        raise ValueError(f"tune finds the times by itself: it takes no times, got {wish.times!r}")
     integer("num", NUM if wish.num is None else wish.num, 1, MOST)
     wish = completed(run, replace(wish, times="uniform"), NUM)
     steps = integer("steps", wish.steps, 1, FINE)
