@@ -129,8 +129,9 @@ def test_too_few_or_too_many_are_refused(clusters):
     x, _ = heaps()
     with pytest.raises(ValueError, match=rf"data.clusters must lie in 2..1000, got {clusters}"):
         clustered(in_memory("heaps", "points", (x,), (x,)), clusters)
-    with pytest.raises(TypeError, match=r"data\.clusters"):
-        clustered(in_memory("heaps", "points", (x,), (x,)), "many")
+    for wrong in ("many", [3], {}, 2.0, True):
+        with pytest.raises(TypeError, match=r"data\.clusters must be an integer, got"):
+            clustered(in_memory("heaps", "points", (x,), (x,)), wrong)
 
 
 @pytest.mark.parametrize("shares", [(0.4, 0.3, 0.2, 0.1), (0.5, 0.0, 0.5), (1.0,), (1e-3, 0.999)])

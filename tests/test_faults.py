@@ -1,6 +1,7 @@
 """Wrong and unlucky input at the command line, each with its right answer."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -199,6 +200,8 @@ def test_what_a_run_needs_is_not_moved_aside(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="with it the working folder, .*data; take another --out"):
         check_folder(Run(".."), True, {})
     check_folder(Run("."), True, {})  # nothing is moved
+    with pytest.raises(ValueError, match="is no UTF-8, and weights"):
+        check_folder(Run(os.fsdecode(b"r\xff")), False, {})
 
 
 def test_few_distinct_pictures_are_scored_with_what_is_defined(tmp_path):

@@ -7,12 +7,15 @@ import os
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from denoising_diffusion.data.digits import digits
 from denoising_diffusion.recipes import recipe
 from denoising_diffusion.run import preflight as module
 from denoising_diffusion.run.preflight import preflight, saved_bytes
+from denoising_diffusion.run.prepare import load_data
+from denoising_diffusion.run.settings import settled
 from test_idx import small_set
 from test_runs import ddpm
 
@@ -115,3 +118,14 @@ def test_no_more_samples_are_begun_than_memory_takes_in_the_end(monkeypatch):
     module.check_room((1, 8, 8), 100)
     with pytest.raises(ValueError, match="num must be at most 100 here, .* got 101"):
         module.check_room((1, 8, 8), 101)
+
+
+def test_one_picture_held_out_is_too_few_to_compare_with(tmp_path):
+    for i in range(10):
+        Image.new("L", (8, 8), 20 * i).save(tmp_path / f"{i}.png")
+    config = settled(recipe("sprites"), tmp_path)
+    config = dataclasses.replace(config, data={**config.data, "size": 8})
+    data = load_data(config.data)
+    with pytest.raises(ValueError, match=r"1 real examples .* at least 2 are .* --no-evaluate"):
+        preflight(config, data, tmp_path / "run", CPU, evaluate=True)
+    preflight(config, data, tmp_path / "run", CPU, evaluate=False)

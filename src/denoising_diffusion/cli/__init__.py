@@ -178,7 +178,9 @@ def _memory_hint(error: BaseException) -> str | None:
 
 def _say(text: str, code: int) -> int:
     # A name of a file may hold anything.
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.splitlines()))
+    line = "".join(
+        c if c.isprintable() or c.isspace() else "?" for c in " ".join(text.splitlines())
+    )
     with contextlib.suppress(OSError):  # the exit code still tells
         print(f"ddpm: {line}", file=sys.stderr)
     return code

@@ -20,7 +20,6 @@ _DIRECTIONS = 50
 """Principal directions in which distances are measured, where a row has more values."""
 
 
-@functools.lru_cache(maxsize=1)
 def clustered(data: Dataset, clusters: int) -> Dataset:
     """The data set cut into clusters, whose numbers are the labels: of its classes, if it has any.
 
@@ -39,7 +38,11 @@ def clustered(data: Dataset, clusters: int) -> Dataset:
     Raises:
         TypeError, ValueError: no integer in 2..1,000.
     """
-    integer("data.clusters", clusters, 2, MOST_CLASSES)
+    return _clustered(data, integer("data.clusters", clusters, 2, MOST_CLASSES))
+
+
+@functools.lru_cache(maxsize=1)
+def _clustered(data: Dataset, clusters: int) -> Dataset:
     x, *labels = first(data.train, MOST_ROWS)
     classes = labels[0] if labels else torch.zeros(len(x), dtype=torch.int64)
     nearest = _nearest(x, classes, clusters)

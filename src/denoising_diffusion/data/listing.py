@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
@@ -57,7 +58,8 @@ def list_pictures(folder: Path) -> Listing:
 def readable(name: str) -> str:
     """A file's name as text that can be printed and stored, whatever its bytes are."""
     text = os.fsencode(name).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "�" for c in text)
+    # Python takes no space but the usual one for printable; names in Japanese have another.
+    return "".join(c if c.isprintable() or category(c) == "Zs" else "�" for c in text)
 
 
 class _Walk:

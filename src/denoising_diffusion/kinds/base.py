@@ -222,6 +222,11 @@ class Kind(ABC):
                 f"{data.shape}"
             )
         most = self.most(data)
+        if most < 2:
+            raise ValueError(
+                f"data {data.name} has {most} real examples to compare with, at least 2 are "
+                "needed; take more data, or train with --no-evaluate"
+            )
         if not 2 <= num <= most:
             raise ValueError(
                 f"num must lie in 2..{most}, the real examples to compare with, got {num}"

@@ -16,10 +16,14 @@ def check_folder(run: Run, overwrite: bool, needed: Mapping[str, str | None]) ->
         needed: paths that must stay where they are, by what they are called.
 
     Raises:
-        ValueError: a file; files of another kind, unless these may be moved aside; or a path that
-            is needed, which would be moved with them.
+        ValueError: a name that is no text; a file; files of another kind, unless these may be
+            moved aside; or a path that is needed, which would be moved with them.
     """
     path = run.path
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{path} is no UTF-8, and weights are not read from there") from None
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; --out takes a folder")
     if path.exists() and not run.exists and not overwrite and not just_begun(path):
