@@ -5,7 +5,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from denoising_diffusion.checks import integer
 from denoising_diffusion.cli.arguments import (
@@ -32,11 +31,9 @@ from denoising_diffusion.cli.looking import (
 )
 from denoising_diffusion.cli.say import say
 from denoising_diffusion.config import PER_INPUT, RunConfig, Sampling
-from denoising_diffusion.recipes import RECIPES
 from denoising_diffusion.run.folder import Run
-from denoising_diffusion.run.settings import base_configuration, settled
+from denoising_diffusion.run.settings import base_configuration, data_named, settled
 from denoising_diffusion.strict_json import to_json
-from denoising_diffusion.tables import TABLES
 
 
 def run(command: object) -> None:
@@ -225,9 +222,9 @@ def _evaluate(command: Evaluate) -> None:
     if not command.likelihood and (command.source.suffix == ".npz" or single):
         if command.sampling != Sampling() or command.fast:
             raise ValueError(f"{command.source} is drawn already: it takes no sampling options")
-        found = evaluate_file(command.source, _data(command.data, command.source), how)
+        found = evaluate_file(command.source, data_named(command.data, Run(command.source)), how)
     else:
-        run, data = Run(command.source), _data(command.data, command.source)
+        run, data = Run(command.source), data_named(command.data, Run(command.source))
         given = (run, command.sampling, data, how, pick_device(command.device))
         if command.likelihood:
             found = evaluate_likelihood(*given)
@@ -295,20 +292,3 @@ def _compare(command: Compare) -> None:
         print(json.dumps(to_json(found.scores, found.note)))
     else:
         _print_result(table(found.scores, found.note), [found.picture])
-
-
-def _data(data: str | None, source: Path) -> dict[str, Any] | None:
-    """What was named to compare with, as the data of a configuration.
-
-    A path is read as the run reads its own, if its data come from a path at all.
-    """
-    if data is None:
-        return None
-    own = (c.data for c in RECIPES.values())
-    named = {d["name"]: d for d in own if not {"path", "pooled"} & d.keys()}
-    if data in named or (data in TABLES["data"] and not Path(data).exists()):
-        return named.get(data, {"name": data})
-    run = Run(source)
-    if run.exists and "path" in run.config.data:
-        return settled(run.config, Path(data)).data
-    return {"name": "mnist" if Path(data).is_dir() else "points", "path": data}

@@ -8,7 +8,8 @@ from typing import Any
 from denoising_diffusion import tables
 from denoising_diffusion.config import RunConfig
 from denoising_diffusion.files import read_json
-from denoising_diffusion.recipes import FILE, recipe
+from denoising_diffusion.recipes import FILE, RECIPES, recipe
+from denoising_diffusion.run.folder import Run
 from denoising_diffusion.strict_json import merge, read_config
 
 _NEEDED = {"points": "FILE.csv or FILE.npy", "folder": "a folder of pictures"}
@@ -78,3 +79,19 @@ def _source(config: RunConfig, needs_path: bool) -> dict[str, Any]:
         k: v for k, v in config.data.items() if k in other or k in ("labels", "pooled", "clusters")
     }
     return {"name": config.recipe, **kept}
+
+
+def data_named(data: str | None, run: Run) -> dict[str, Any] | None:
+    """What was named to compare with, as the data of a configuration.
+
+    A path is read as the run reads its own, if its data come from a path at all.
+    """
+    if data is None:
+        return None
+    own = (c.data for c in RECIPES.values())
+    named = {d["name"]: d for d in own if not {"path", "pooled"} & d.keys()}
+    if data in named or (data in tables.TABLES["data"] and not Path(data).exists()):
+        return named.get(data, {"name": data})
+    if run.exists and "path" in run.config.data:
+        return settled(run.config, Path(data)).data
+    return {"name": "mnist" if Path(data).is_dir() else "points", "path": data}
