@@ -20,6 +20,7 @@ from denoising_diffusion.cli.arguments import (
 from denoising_diffusion.cli.demo import demo
 from denoising_diffusion.cli.describe import info, recipes, table
 from denoising_diffusion.cli.draw import draw
+from denoising_diffusion.cli.leaving import export, report
 from denoising_diffusion.cli.looking import (
     Compare,
     Completion,
@@ -67,9 +68,9 @@ def run(command: object) -> None:
         case Info():
             info(Run(command.run))
         case Report():
-            _report(command)
+            report(command)
         case Export():
-            _export(command)
+            export(command)
         case Completion():
             from denoising_diffusion.cli.completion import script
 
@@ -232,46 +233,6 @@ def _evaluate(command: Evaluate) -> None:
             found = evaluate_run(*given, format=command.format)
     if found is not None and distributed.is_main():
         print(json.dumps(found.values) if command.json else found.text)
-
-
-def _report(command: Report) -> None:
-    from denoising_diffusion.run.report import report_runs
-
-    runs = [Run(path) for path in command.runs]
-    if command.figures is not None:
-        _figures(command, runs)
-        return
-    file = report_runs(runs, command.out, device=command.device, overwrite=command.overwrite)
-    print(file)
-
-
-def _figures(command: Report, runs: list[Run]) -> None:
-    from denoising_diffusion.run.ending import figures
-
-    if command.out is not None:
-        raise ValueError("--figures and --out exclude each other: figures lie in RUN/figures")
-    for run in runs:
-        model = run.model(None, command.device)
-        for path in figures(run, model, command.figures or ""):
-            print(path)
-
-
-def _export(command: Export) -> None:
-    from denoising_diffusion.export import export_run
-    from denoising_diffusion.run.hub import check_push, push
-
-    c = command
-    options = {"float32": True} if c.float32 else {}
-    if c.push is not None and c.to != "hub":
-        raise ValueError(f"--push goes with --to hub, got --to {c.to}")
-    if c.push is not None:
-        check_push(c.push)
-    done = export_run(Run(c.run), c.to, c.out, average=c.average, overwrite=c.overwrite, **options)
-    if not done.made:
-        say(f"{done.path} is there already")
-    print(done.path)
-    if c.push is not None:
-        print(push(done.path, c.push))
 
 
 def _compare(command: Compare) -> None:

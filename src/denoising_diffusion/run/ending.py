@@ -75,12 +75,14 @@ def figures(run: Run, model: GaussianDiffusion, format: str) -> list[Path]:
         ValueError: the data is not there, or another command writes into the run.
     """
     of = {**_pictures_origin(run, model), "history": digest_of(repr(run.history.read()).encode())}
+    folder = run.path / "figures"
     made = {
-        (run.path / "figures" / name).with_suffix(f".{format}"): picture
+        (folder / name).with_suffix(f".{format}"): picture
         for name, picture in _made(run, model).items()
         if isinstance(picture, Drawing)
     }
     with distributed.alone(run.path):
+        folder.mkdir(exist_ok=True)
         for path, picture in made.items():
             put_picture(run, path, picture, of, path.stem)
     return list(made)
