@@ -51,13 +51,13 @@ def test_any_run_takes_at_most_ten_evaluations(tmp_path, name):
 def test_the_recipe_says_it_as_data(tmp_path):
     run = run_of(tmp_path, recipe("numbers"))
     wish = completed(run, fast_sampling(run))
-    assert (wish.sampler, wish.steps, wish.times) == ("dpmpp-2m", 10, "karras")
-    assert (wish.guidance_scale, wish.guidance_interval) == (1.0, None)
-    assert evaluations(run, wish) == MOST
+    assert (wish.sampler, wish.steps, wish.times) == ("dpmpp-2m", 7, "log-snr")
+    assert (wish.guidance_scale, wish.guidance_interval) == (1.1, (0.5, 8.0))
+    assert evaluations(run, wish) == 9
     own = completed(run, replace(run.config.sampling, num=None))
     assert (own.steps, own.times, own.guidance_interval) == (10, "log-snr", (0.5, 8.0))
     assert evaluations(run, own) == 14
-    assert about_fast(run, wish).endswith("10 steps, 10 evaluations of the network a sample, "
+    assert about_fast(run, wish).endswith("7 steps, 9 evaluations of the network a sample, "
                                           "as the configuration says")  # fmt: skip
     other = replace(recipe("numbers"), fast={"steps": 7, "guidance_interval": (1.0, 8.0)})
     guided = run_of(tmp_path, other)

@@ -38,7 +38,7 @@ def learned(config: RunConfig, data: Dataset) -> Dataset:
     """
     seen = data if config.data.get("labels", True) else data.without_labels()
     clusters = config.data.get("clusters")
-    return seen if clusters is None else clustered(seen, clusters)
+    return seen if clusters in (None, 0) else clustered(seen, clusters)
 
 
 def facts_of(data: Dataset) -> Facts:
