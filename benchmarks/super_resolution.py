@@ -36,9 +36,10 @@ from denoising_diffusion import (
 )
 from denoising_diffusion.checks import one_of
 from denoising_diffusion.config import PER_INPUT, Sampling
+from denoising_diffusion.kinds import Scoring
 from denoising_diffusion.kinds.enlarged import enlarged_scores
+from denoising_diffusion.kinds.image_scores import judges_for
 from denoising_diffusion.loss import autocast
-from denoising_diffusion.metrics.judge import judge
 from denoising_diffusion.run.build import build_network
 from denoising_diffusion.run.draw import draw
 from denoising_diffusion.run.inputs import Inputs, of_pictures
@@ -113,9 +114,9 @@ class Frechet:
 
     def __init__(self) -> None:
         data = load_dataset("mnist")
-        train, self.test = whole(data.train), whole(data.reference)
-        known, real = (train[0], train[1] - 1), (self.test[0], self.test[1] - 1)
-        self.judge = judge(*known, 10, *real, fingerprint=data.fingerprint, seed=0)
+        self.test = whole(data.reference)
+        real = (self.test[0], self.test[1] - 1)
+        self.judge = judges_for(data, Scoring(), real)[0]
         with torch.no_grad():
             features = self.judge.features(real[0])
         self.reference = FeatureStatistics.from_features(features)
