@@ -48,9 +48,12 @@ class OurWay:
         self, folder: Path, data: Dataset, images: int, *, kind: str = "", labels: bool = True
     ) -> None:
         base = recipe("numbers")
-        source = {"name": data.name, "seed": 0, "labels": labels}
+        # Their networks take no label of any sort.
+        clusters = {} if kind else {"clusters": base.data["clusters"]}
+        source = {"name": data.name, "seed": 0, "labels": labels, **clusters}
         training = replace(base.training, epochs=1, epoch_size=images)
-        sampling = base.sampling if labels else replace(base.sampling, guidance_scale=1.0)
+        told = bool(clusters) or labels
+        sampling = base.sampling if told else replace(base.sampling, guidance_scale=1.0)
         network = {"kind": kind} if kind else base.network
         config = replace(base, data=source, training=training, sampling=sampling, network=network)
         self.run, self.data = Run(folder), data
