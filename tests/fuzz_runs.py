@@ -66,7 +66,8 @@ def make(folder: Path) -> None:
     (folder / "small.json").write_text(json.dumps(SMALL))
     (folder / "out").mkdir()
     small_set(folder / "mine", train=40, test=16, side=8)
-    options = ["--config", "small.json", "--data", "mine", "--out", "run"]
+    # Whose likelihood can be asked for.
+    options = ["--config", "small.json", "--data", "mine", "--data.clusters=0", "--out", "run"]
     answer = called(["train", "numbers", *options], folder)
     assert answer.code == 0, answer
 

@@ -162,7 +162,7 @@ def test_samples_are_repeatable_labelled_and_never_overwritten_silently(workplac
         (["train", "points"], "the recipe points needs --data"),
         (["train", "digits", "--data", "x.csv"], "data digits takes no path"),
         (["train", "digits", "--epochs", "0"], "epochs must be at least 1, got 0"),
-        (["train", "digits", "--threads", "0"], "--threads must be at least 1"),
+        (["train", "digits", "--threads", "0"], "--threads must lie in 1..1024, got 0"),
         (["info", "nowhere"], "nowhere is no run folder"),
     ],
 )

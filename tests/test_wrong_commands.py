@@ -100,7 +100,7 @@ CASES = [
     ["sample", "run", "--threads=100000"],
     ["sample", "run", "--out", ""],
     ["sample", "run", "--between", "", "1"],
-    ["train", "numbers-unet", "--data=", "--data=mine"],
+    ["train", "numbers-unet", "--data=mine", "--data="],
     ["info", "a name\nof two lines\x1b[31m"],
     *([c] for c in ("info", "sample", "evaluate", "resume", "report")),
     *([c, "run", "extra"] for c in ("info", "sample", "evaluate", "resume")),
