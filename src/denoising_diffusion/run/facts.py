@@ -35,11 +35,12 @@ def headline(run: Run) -> str:
 
 def lead(run: Run) -> str:
     """One sentence below it."""
-    config, facts = run.config, run.facts
+    config, facts, seen = run.config, run.facts, run.config.training.seen
+    before = f", after {seen:,} examples in the run that it began with" if seen else ""
     return (
         f"A denoising diffusion model of {facts.parameters:,} parameters, trained on "
         f"{facts.num_train:,} {facts.kind} of {_size(run)} for "
-        f"{_many(config.training.epochs, 'epoch')}."
+        f"{_many(config.training.epochs, 'epoch')}{before}."
     )
 
 
